@@ -1,0 +1,82 @@
+# make help lists the targets. Beside this checkout, recipes write to Go's own
+# caches and to CACHE only; a Docker engine, where one is needed and none can
+# be reached, is a private one that tools/testenv starts and stops.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+CACHE := $(or $(CONSIGN_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/consign)
+PROGRAMS := publisher agent auditor applier-compose
+# Further arguments for "go test", such as ARGS='-run TestSync -count=1 ./internal/agent'.
+ARGS ?= ./...
+# How long "make soak" repeats the tests, and how long it fuzzes each target.
+SOAK ?= 30m
+FUZZTIME ?= 30s
+
+CGO_ENABLED ?= 0
+export CGO_ENABLED
+export CONSIGN_CACHE := $(CACHE)
+export CONSIGN_BIN := $(CURDIR)/bin
+export STATICCHECK_CACHE := $(CACHE)/staticcheck
+
+# The commit, and its time, which is a floor under a device's clock, are stamped
+# into the programs where git can tell them: not before the first commit, nor in
+# a checkout that belongs to somebody else (sudo make).
+BUILD_TIME = $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null)
+VCS = $(shell git rev-parse --verify --quiet HEAD >/dev/null 2>&1 && echo true || echo false)
+ENGINE = go run ./tools/testenv engine run --dir "$(CACHE)" --
+
+.PHONY: help build install check test demo bench soak interop clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "cache: $(CACHE) (set CONSIGN_CACHE to move it)"
+
+build: ## build the programs, static and stripped, into bin/
+	@mkdir -p bin
+	go build -trimpath -buildvcs=$(VCS) -ldflags '-s -w -X main.buildTime=$(BUILD_TIME)' -o bin/ $(PROGRAMS:%=./cmd/%)
+
+# The agent finds appliers beside its own binary and nowhere else, so the two
+# share a directory that is on nobody's PATH; bin/ has a link to the agent.
+install: ## install the programs and systemd units under DESTDIR and PREFIX (after make build)
+	@for p in $(PROGRAMS); do test -x bin/$$p || { echo "bin/$$p is missing: run 'make build' first" >&2; exit 1; }; done
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/lib/consign' '$(DESTDIR)$(PREFIX)/lib/systemd/system'
+	install -m 0755 bin/publisher bin/auditor '$(DESTDIR)$(PREFIX)/bin/'
+	install -m 0755 bin/agent bin/applier-compose '$(DESTDIR)$(PREFIX)/lib/consign/'
+	ln -sfn ../lib/consign/agent '$(DESTDIR)$(PREFIX)/bin/agent'
+	for u in packaging/systemd/*.service packaging/systemd/*.timer; do \
+		sed 's|/usr/local|$(PREFIX)|g' "$$u" >'$(DESTDIR)$(PREFIX)/lib/systemd/system/'"$${u##*/}"; \
+	done
+	chmod 0644 '$(DESTDIR)$(PREFIX)'/lib/systemd/system/consign-*
+
+check: ## formatting, vet, staticcheck, tidy modules, import rules (no engine needed)
+	@echo "check: gofmt"; files=$$(gofmt -l .); test -z "$$files" || { echo "run gofmt -w on:" $$files >&2; exit 1; }
+	@echo "check: shell"; for f in .ci/run demo/*.sh tools/*.sh; do bash -n "$$f"; done
+	@echo "check: go vet"; go vet ./...; go vet -tags faults ./internal/fault
+	@echo "check: staticcheck"; "$$(tools/tool.sh lint)/staticcheck" ./...
+	@echo "check: go mod tidy"; for m in . tools/lint tools/interop; do go -C $$m mod tidy -diff; done
+	@echo "check: import rules, dependencies, documents"; go test -count=1 ./internal/architecture
+
+test: build ## every test, with a Docker engine; ARGS='-run X ./internal/y' narrows it
+	@tools="$$(tools/tool.sh interop)"; \
+	CONSIGN_INTEROP_BIN="$$tools" $(ENGINE) go run ./tools/testsummary $(if $(SUMMARY),-summary '$(SUMMARY)') -- -timeout 15m $(ARGS)
+
+demo: build ## the whole story on this machine, attacks included
+	@$(ENGINE) demo/demo.sh
+
+bench: ## benchmarks
+	@$(ENGINE) go test -run '^$$' -bench . -benchmem $(ARGS)
+
+soak: build ## fuzz every parser for FUZZTIME, then repeat the tests for SOAK
+	@tools="$$(tools/tool.sh interop)"; \
+	CONSIGN_INTEROP_BIN="$$tools" $(ENGINE) tools/soak.sh '$(FUZZTIME)' '$(SOAK)'
+
+interop: ## build the pinned oras and crane into the cache and print where they are
+	@tools/tool.sh interop
+
+clean: ## remove bin/ (the cache is yours to delete: see make help)
+	rm -rf bin

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/consign-dev/consign/internal/agent"
+	"github.com/consign-dev/consign/internal/cli"
+)
+
+func statusCommand(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:     "status",
+		Short:   "say what runs here, how fresh the orders are, and what went wrong last",
+		Example: "  agent status --output json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			a, err := g.look()
+			if err != nil {
+				return err
+			}
+			s, err := a.Status(cmd.Context(), time.Now())
+			if err != nil {
+				return err
+			}
+			return cli.Out(cmd).Print(s, func(w io.Writer) { writeStatus(w, s) })
+		},
+	}
+}
+
+func writeStatus(w io.Writer, s *agent.Status) {
+	fmt.Fprintf(w, "device    %s, obeying %s\n", cli.Safe(s.Device), cli.Safe(s.Channel))
+	fmt.Fprintf(w, "orders    %s\n", freshness(s.Operator))
+	fmt.Fprintf(w, "last sync %s\n", when(s.LastSync))
+	fmt.Fprintf(w, "log       %d event(s), %d pending; key %s\n", s.Log.Size, s.Log.Pending, s.LogKey)
+	if len(s.Installations) == 0 {
+		fmt.Fprintln(w, "nothing is installed")
+	}
+	for _, in := range s.Installations {
+		fmt.Fprintf(w, "%s %s, applied %s, bundle %s\n", cli.Safe(in.Application), cli.Safe(in.Version), when(in.AppliedAt), in.Bundle)
+		for _, svc := range in.Services {
+			fmt.Fprintf(w, "  %-16s %s %s\n", cli.Safe(svc.Name), svc.State, svc.Health)
+		}
+		if in.Unknown != "" {
+			fmt.Fprintf(w, "  the engine did not answer: %s\n", cli.Safe(in.Unknown))
+		}
+	}
+	for id, at := range s.Attempts {
+		what := "deployment " + id
+		if id == "" {
+			what = "the channel"
+		}
+		fmt.Fprintf(w, "refused   %s at %s: %s\n", cli.Safe(what), when(at.At), cli.Safe(at.Text))
+	}
+}
+
+func freshness(f agent.Freshness) string {
+	if f.Reason != "" {
+		return cli.Safe(f.Message)
+	}
+	return "signed " + when(f.SignedAt) + ", valid until " + when(f.Expires)
+}
+
+func when(t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return t.Local().Format("2006-01-02 15:04:05 MST")
+}

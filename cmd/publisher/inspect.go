@@ -1,0 +1,102 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/spf13/cobra"
+
+	"github.com/consign-dev/consign/internal/cli"
+	"github.com/consign-dev/consign/internal/publish"
+	"github.com/consign-dev/consign/internal/verify"
+)
+
+func inspectCommand(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "inspect REPOSITORY@DIGEST",
+		Short: "say what is in a bundle and which evidence lies beside it, judging nothing",
+		Long: `Inspect reads a bundle by its digest and lists its parts and the evidence that
+the registry knows of. What it prints is not verified against any policy: use
+"publisher verify" for that.`,
+		Example: "  publisher inspect registry.example/acme/line-monitor@sha256:...",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := g.client()
+			if err != nil {
+				return err
+			}
+			res, err := publish.Inspect(cmd.Context(), client, args[0])
+			if err != nil {
+				return err
+			}
+			return cli.Out(cmd).Print(res, func(w io.Writer) { writeInspection(w, res) })
+		},
+	}
+}
+
+func writeInspection(w io.Writer, res *publish.Inspection) {
+	fmt.Fprintf(w, "%s %s, bundle %s (not verified)\n", cli.Safe(res.Application), cli.Safe(res.Version), res.Bundle)
+	fmt.Fprintf(w, "  package    %s\n", res.Package)
+	for _, c := range res.Components {
+		fmt.Fprintf(w, "  component  %s %s\n", cli.Safe(c.Name), c.Digest)
+	}
+	for _, i := range res.Images {
+		fmt.Fprintf(w, "  image      %s %s\n", cli.Safe(i.Name), i.Digest)
+	}
+	for _, e := range res.Evidence {
+		fmt.Fprintf(w, "  evidence   %s key %s, predicate %s\n", e.Digest, cli.Safe(e.Key), cli.Safe(e.PredicateType))
+	}
+}
+
+func verifyCommand(g *globals) *cobra.Command {
+	var f channelFlags
+	var explain bool
+	cmd := &cobra.Command{
+		Use:     "verify APPLICATION@VERSION --channel REPOSITORY",
+		Short:   "judge a release by the policy of a deployment channel, as its devices do",
+		Example: "  publisher verify line-monitor@1.4.0 --channel registry.example/plant/deployments --explain",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			app, version, err := splitRelease(args[0])
+			if err != nil {
+				return err
+			}
+			p, err := f.publisher(cmd.Context(), g, nil)
+			if err != nil {
+				return err
+			}
+			rel, judged := p.VerifyRelease(cmd.Context(), f.channel, app, version)
+			j := judgement{Application: app, Version: version, Accepted: judged == nil, Steps: verify.StepsOf(judged)}
+			if judged == nil {
+				j.Bundle, j.Steps = rel.Digest(), rel.Steps()
+			}
+			if err := cli.Out(cmd).Print(j, func(w io.Writer) { writeJudgement(w, j, explain) }); err != nil {
+				return err
+			}
+			return judged
+		},
+	}
+	f.addFlags(cmd, true)
+	cmd.Flags().BoolVar(&explain, "explain", false, "print every check with its evidence")
+	return cmd
+}
+
+type judgement struct {
+	Application string        `json:"application"`
+	Version     string        `json:"version"`
+	Accepted    bool          `json:"accepted"`
+	Bundle      digest.Digest `json:"bundle,omitempty"`
+	Steps       []verify.Step `json:"steps"`
+}
+
+func writeJudgement(w io.Writer, j judgement, explain bool) {
+	word := "refused"
+	if j.Accepted {
+		word = "accepted"
+	}
+	fmt.Fprintf(w, "%s %s %s %s\n", word, cli.Safe(j.Application), cli.Safe(j.Version), j.Bundle)
+	if explain {
+		verify.WriteSteps(w, j.Steps, cli.Safe)
+	}
+}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/consign-dev/consign/internal/cli"
+	"github.com/consign-dev/consign/internal/keys"
+)
+
+// keyInfo is what "key" commands print.
+type keyInfo struct {
+	ID     string `json:"id"`
+	File   string `json:"file"`
+	Public string `json:"publicKey"`
+}
+
+func keyCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "key", Short: "make and show signing keys", Example: "  publisher key generate acme-signing.pem"}
+	cmd.AddCommand(keyGenerateCommand(), keyShowCommand())
+	return cmd
+}
+
+func keyGenerateCommand() *cobra.Command {
+	pass := cli.Passphrase{Prompt: "new passphrase", Confirm: true}
+	cmd := &cobra.Command{
+		Use:     "generate FILE",
+		Short:   "make an ECDSA P-256 key: FILE (encrypted PKCS#8) and FILE.pub",
+		Example: "  publisher key generate acme-signing.pem --passphrase-file pass.txt",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			phrase, err := pass.Read(cmd.Context())
+			if err != nil {
+				return err
+			}
+			signer, err := keys.Generate()
+			if err != nil {
+				return err
+			}
+			if err := keys.Save(args[0], signer, phrase); err != nil {
+				return err
+			}
+			return showKey(cmd, args[0]+".pub")
+		},
+	}
+	pass.AddFlag(cmd)
+	return cmd
+}
+
+func keyShowCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "show FILE.pub",
+		Short:   "print the id of a public key, and the key as a policy names it",
+		Example: "  publisher key show acme-signing.pem.pub",
+		Args:    cobra.ExactArgs(1),
+		RunE:    func(cmd *cobra.Command, args []string) error { return showKey(cmd, args[0]) },
+	}
+}
+
+func showKey(cmd *cobra.Command, file string) error {
+	pub, err := keys.LoadPublic(file)
+	if err != nil {
+		return err
+	}
+	id, err := keys.ID(pub)
+	if err != nil {
+		return err
+	}
+	text, err := keys.MarshalPublic(pub)
+	if err != nil {
+		return err
+	}
+	info := keyInfo{ID: id, File: file, Public: string(text)}
+	return cli.Out(cmd).Print(info, func(w io.Writer) {
+		fmt.Fprintf(w, "key %s\n", info.ID)
+		fmt.Fprintf(w, "in a policy:\n  keys:\n    - |\n")
+		for _, line := range strings.Split(strings.TrimSpace(info.Public), "\n") {
+			fmt.Fprintf(w, "      %s\n", line)
+		}
+	})
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/consign-dev/consign/internal/cli"
+	"github.com/consign-dev/consign/internal/publish"
+)
+
+func policyCommand(g *globals) *cobra.Command {
+	cmd := &cobra.Command{Use: "policy", Short: "set an operator's policy", Example: "  publisher policy set policy.yaml --channel registry.example/plant/deployments"}
+	var f channelFlags
+	set := &cobra.Command{
+		Use:   "set FILE --channel REPOSITORY",
+		Short: "sign a TrustPolicy, with the supplier roots that it names, for all devices of a channel",
+		Long: `Set checks the policy strictly, reads the root files that it names (relative to
+the policy's own directory), and signs all of it with the top-level targets
+keys. Devices obey it from their next cycle on.`,
+		Example: "  publisher policy set policy.yaml --channel registry.example/plant/deployments",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, err := f.publisher(cmd.Context(), g, nil)
+			if err != nil {
+				return err
+			}
+			d, err := p.SetPolicy(cmd.Context(), f.channel, args[0])
+			if err != nil {
+				return err
+			}
+			return cli.Out(cmd).Print(map[string]string{"policy": string(d), "channel": f.channel}, func(w io.Writer) {
+				fmt.Fprintf(w, "policy %s is in force in %s\n", d, cli.Safe(f.channel))
+			})
+		},
+	}
+	f.addFlags(set, true)
+	cmd.AddCommand(set)
+	return cmd
+}
+
+func deviceCommand(g *globals) *cobra.Command {
+	cmd := &cobra.Command{Use: "device", Short: "enrol devices", Example: "  publisher device add press-07 --channel registry.example/plant/deployments --log-key KEY"}
+	var f channelFlags
+	var logKey string
+	add := &cobra.Command{
+		Use:     "add DEVICE --channel REPOSITORY --log-key KEY",
+		Short:   "enrol a device, recording the log key that \"agent init\" printed",
+		Example: "  publisher device add press-07 --channel registry.example/plant/deployments --log-key 'consign.dev/device/press-07+...'",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, err := f.publisher(cmd.Context(), g, nil)
+			if err != nil {
+				return err
+			}
+			if err := p.AddDevice(cmd.Context(), f.channel, args[0], logKey); err != nil {
+				return err
+			}
+			return cli.Out(cmd).Print(map[string]string{"device": args[0], "logKey": logKey}, func(w io.Writer) {
+				fmt.Fprintf(w, "device %s is enrolled\n", cli.Safe(args[0]))
+			})
+		},
+	}
+	f.addFlags(add, true)
+	add.Flags().StringVar(&logKey, "log-key", "", "the device's log `KEY`, as \"agent init\" printed it")
+	_ = add.MarkFlagRequired("log-key")
+	cmd.AddCommand(add)
+	return cmd
+}
+
+func deployCommand(g *globals) *cobra.Command {
+	var f channelFlags
+	var in publish.DeployInput
+	var devices, set []string
+	cmd := &cobra.Command{
+		Use:   "deploy APPLICATION@VERSION --device ID --channel REPOSITORY",
+		Short: "order a released version for devices",
+		Long: `Deploy verifies the release with the channel's own policy, exactly as a device
+will, writes a Margo ApplicationDeployment for each device and signs it with the
+deploy key. Parameters that are not set keep the value that the device has.`,
+		Example: "  publisher deploy line-monitor@1.4.0 --device press-07 --set siteName=plant-1 --channel registry.example/plant/deployments",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var err error
+			if in.Application, in.Version, err = splitRelease(args[0]); err != nil {
+				return err
+			}
+			if in.Values, err = readAssignments("--set", set); err != nil {
+				return err
+			}
+			in.Channel = f.channel
+			p, err := f.publisher(cmd.Context(), g, nil)
+			if err != nil {
+				return err
+			}
+			return deployAll(cmd, p, in, devices)
+		},
+	}
+	f.addFlags(cmd, true)
+	cmd.Flags().StringArrayVar(&devices, "device", nil, "device `ID`; repeatable")
+	_ = cmd.MarkFlagRequired("device")
+	cmd.Flags().StringArrayVar(&set, "set", nil, "`NAME=VALUE` of a parameter; repeatable")
+	cmd.Flags().BoolVar(&in.AllowDowngrade, "allow-downgrade", false, "let the device go below the highest version it ran (never below the policy's minimum)")
+	cmd.Flags().BoolVar(&in.DeleteVolumes, "delete-volumes-on-remove", false, "when the deployment is removed, delete its data, if the policy agrees")
+	return cmd
+}
+
+func deployAll(cmd *cobra.Command, p *publish.Publisher, in publish.DeployInput, devices []string) error {
+	done := []*publish.Deployed{}
+	for _, device := range devices {
+		in.Device = device
+		d, err := p.Deploy(cmd.Context(), in)
+		if err != nil {
+			return fmt.Errorf("device %q (%d of %d devices are done): %w", device, len(done), len(devices), err)
+		}
+		done = append(done, d)
+	}
+	return cli.Out(cmd).Print(map[string]any{"deployed": done}, func(w io.Writer) {
+		for _, d := range done {
+			fmt.Fprintf(w, "device %s: %s %s ordered (deployment %s)\n", cli.Safe(d.Device), d.Application, d.Version, d.Deployment)
+		}
+	})
+}
+
+func undeployCommand(g *globals) *cobra.Command {
+	var f channelFlags
+	var device string
+	cmd := &cobra.Command{
+		Use:     "undeploy APPLICATION --device ID --channel REPOSITORY",
+		Short:   "take an application out of a device's desired state",
+		Long:    "Undeploy signs a desired state without the application. The device removes it if\nthe policy's mayRemove lets it; data stays unless deployment and policy both say otherwise.",
+		Example: "  publisher undeploy line-monitor --device press-07 --channel registry.example/plant/deployments",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, err := f.publisher(cmd.Context(), g, nil)
+			if err != nil {
+				return err
+			}
+			if err := p.Undeploy(cmd.Context(), f.channel, args[0], device); err != nil {
+				return err
+			}
+			return cli.Out(cmd).Print(map[string]string{"device": device, "application": args[0]}, func(w io.Writer) {
+				fmt.Fprintf(w, "device %s: %s is no longer ordered\n", cli.Safe(device), cli.Safe(args[0]))
+			})
+		},
+	}
+	f.addFlags(cmd, true)
+	cmd.Flags().StringVar(&device, "device", "", "device `ID`")
+	_ = cmd.MarkFlagRequired("device")
+	return cmd
+}

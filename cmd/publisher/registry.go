@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/consign-dev/consign/internal/cli"
+	"github.com/consign-dev/consign/internal/oci"
+)
+
+// graceful is how long requests under way may take to end after a signal.
+const graceful = 20 * time.Second
+
+func registryCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "registry", Short: "run the embedded OCI registry", Example: "  publisher registry serve --dir ./registry"}
+	var dir, listen, cert, key string
+	serve := &cobra.Command{
+		Use:   "serve --dir DIRECTORY",
+		Short: "serve an OCI 1.1 registry from a directory, until interrupted",
+		Long: `Serve is for a quick start, small sites and tests. It has no users: who can
+connect can write, and readers trust nothing it says. Without a certificate it
+listens on a loopback address only.`,
+		Example: `  publisher registry serve --dir ./registry
+  publisher registry serve --dir /srv/registry --listen :5000 --tls-cert cert.pem --tls-key key.pem`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+			return serveRegistry(cmd, dir, listen, cert, key, log)
+		},
+	}
+	serve.Flags().StringVar(&dir, "dir", "", "`DIRECTORY` to keep the content in")
+	_ = serve.MarkFlagRequired("dir")
+	serve.Flags().StringVar(&listen, "listen", "127.0.0.1:5000", "`ADDRESS` to listen on")
+	serve.Flags().StringVar(&cert, "tls-cert", "", "PEM `FILE` with the certificate chain")
+	serve.Flags().StringVar(&key, "tls-key", "", "PEM `FILE` with the certificate's key")
+	serve.MarkFlagsRequiredTogether("tls-cert", "tls-key")
+	cmd.AddCommand(serve)
+	return cmd
+}
+
+func serveRegistry(cmd *cobra.Command, dir, listen, cert, key string, log *slog.Logger) error {
+	l, err := net.Listen("tcp", listen)
+	if err != nil {
+		return err
+	}
+	if cert == "" && !l.Addr().(*net.TCPAddr).IP.IsLoopback() {
+		_ = l.Close()
+		return cli.Usage("--listen %s reaches other machines: give --tls-cert and --tls-key, or listen on 127.0.0.1", listen)
+	}
+	reg, err := oci.NewRegistry(oci.RegistryOptions{Dir: dir, Log: log})
+	if err != nil {
+		_ = l.Close()
+		return err
+	}
+	srv := oci.NewServer(reg, log)
+	context.AfterFunc(cmd.Context(), func() {
+		ctx, cancel := context.WithTimeout(context.Background(), graceful)
+		defer cancel()
+		_ = srv.Shutdown(ctx)
+	})
+	address := l.Addr().String()
+	err = cli.Out(cmd).Print(map[string]string{"address": address}, func(w io.Writer) { fmt.Fprintf(w, "serving on %s\n", address) })
+	if err != nil {
+		return err
+	}
+	if cert != "" {
+		err = srv.ServeTLS(l, cert, key)
+	} else {
+		err = srv.Serve(l)
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		err = nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), graceful)
+	defer cancel()
+	return errors.Join(err, reg.Close(ctx))
+}

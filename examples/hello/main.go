@@ -1,0 +1,98 @@
+// Hello is a small web service, the application of the demo: something real to
+// package, deploy, configure and upgrade.
+//
+//	GET /         greets: the text of GREETING, and the program's VERSION
+//	GET /healthz  answers 200 while the service works
+//
+// "hello health" asks the second of these and exits 0 or 1. A container made
+// from nothing but this program has no shell or curl for a health check, so the
+// program checks itself.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+const address = ":8080"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var err error
+	switch {
+	case len(os.Args) == 1:
+		err = serve(ctx, address)
+	case len(os.Args) == 2 && os.Args[1] == "health":
+		err = health(ctx, "http://127.0.0.1"+address)
+	default:
+		err = errors.New("usage: hello [health]")
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "hello:", err)
+		os.Exit(1)
+	}
+}
+
+// handler greets with what it was configured to say.
+func handler(greeting, version string) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		fmt.Fprintf(w, "%s (hello %s)\n", greeting, version)
+	})
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintln(w, "ok")
+	})
+	return mux
+}
+
+// serve answers until the context ends, then finishes the requests in progress.
+func serve(ctx context.Context, address string) error {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{
+		Handler:           handler(os.Getenv("GREETING"), os.Getenv("VERSION")),
+		ReadHeaderTimeout: 5 * time.Second,
+	}
+	stopped := make(chan error, 1)
+	context.AfterFunc(ctx, func() {
+		grace, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		stopped <- server.Shutdown(grace)
+	})
+	slog.Info("listening", "address", listener.Addr().String(), "version", os.Getenv("VERSION"))
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return <-stopped
+}
+
+// health asks the service at base how it is.
+func health(ctx context.Context, base string) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/healthz", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("/healthz answered %s", resp.Status)
+	}
+	return nil
+}

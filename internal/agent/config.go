@@ -1,0 +1,115 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/consign-dev/consign/internal/durable"
+	"github.com/consign-dev/consign/internal/strictyaml"
+)
+
+// DefaultConfigFile is read when no other file is named; it need not exist.
+const DefaultConfigFile = "/etc/consign/agent.yaml"
+
+// Config is the agent's configuration file. It holds how this machine is
+// wired, never what it trusts: trust comes from the pinned root alone.
+type Config struct {
+	// StateDir is the state directory; absolute.
+	StateDir string `yaml:"stateDir"`
+	// Engine is the address of the Docker engine, unix:///path. DOCKER_HOST and
+	// Docker contexts are ignored.
+	Engine string `yaml:"engine"`
+	// RegistryAddress is where the agent serves verified content to the engine.
+	// It is part of every container's image name, so changing it restarts them.
+	RegistryAddress string `yaml:"registryAddress"`
+	// PollInterval is the time between two cycles of "agent run", as a Go
+	// duration; each wait is varied by up to a tenth so that a site does not
+	// poll in step.
+	PollInterval string `yaml:"pollInterval"`
+	// CAFile is a PEM file of further certificate authorities for registries.
+	CAFile string `yaml:"caFile"`
+	// DockerConfig is a Docker config.json with registry credentials.
+	DockerConfig string `yaml:"dockerConfig"`
+	// Capabilities is a Margo DeviceCapabilities JSON file, matched against the
+	// device constraints of packages.
+	Capabilities string `yaml:"capabilities"`
+}
+
+// DefaultConfig is what holds where the file says nothing.
+func DefaultConfig() Config {
+	return Config{
+		StateDir:        "/var/lib/consign/agent",
+		Engine:          "unix:///var/run/docker.sock",
+		RegistryAddress: "127.0.0.1:5127",
+		PollInterval:    "5m",
+		DockerConfig:    "/etc/consign/registry-credentials.json",
+	}
+}
+
+// LoadConfig reads path over the defaults. An empty path means
+// [DefaultConfigFile], which may be absent; a named file must exist.
+func LoadConfig(path string) (Config, error) {
+	c := DefaultConfig()
+	named := path != ""
+	if !named {
+		path = DefaultConfigFile
+	}
+	data, err := durable.ReadFile(path, int64(strictyaml.Default.Bytes))
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !named:
+		return c, nil
+	case err != nil:
+		return c, fmt.Errorf("read configuration: %w", err)
+	}
+	if err := strictyaml.Unmarshal(data, &c, strictyaml.Default); err != nil {
+		return c, fmt.Errorf("%s: %w", path, err)
+	}
+	if err := c.validate(); err != nil {
+		return c, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+func (c Config) validate() error {
+	if !filepath.IsAbs(c.StateDir) {
+		return fmt.Errorf("stateDir: %q is not an absolute path", c.StateDir)
+	}
+	u, err := url.Parse(c.Engine)
+	if err != nil || u.Scheme != "unix" || !filepath.IsAbs(u.Path) {
+		return fmt.Errorf("engine: %q is not unix:///absolute/path; the engine is reached by its local socket only", c.Engine)
+	}
+	if err := checkLoopback(c.RegistryAddress); err != nil {
+		return fmt.Errorf("registryAddress: %w", err)
+	}
+	d, err := time.ParseDuration(c.PollInterval)
+	if err != nil || d < time.Second {
+		return fmt.Errorf("pollInterval: %q is not a duration of at least 1s, such as 5m", c.PollInterval)
+	}
+	return nil
+}
+
+func checkLoopback(address string) error {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("%q is not host:port: %w", address, err)
+	}
+	ip := net.ParseIP(host)
+	n, err := strconv.ParseUint(port, 10, 16)
+	if ip == nil || !ip.Equal(net.IPv4(127, 0, 0, 1)) || err != nil || n == 0 {
+		return fmt.Errorf("%q is not 127.0.0.1 and a port: engines take a loopback address as plain HTTP, and no one else may reach this registry", address)
+	}
+	return nil
+}
+
+// registryPort is the port of a validated RegistryAddress.
+func (c Config) registryPort() int {
+	_, port, _ := net.SplitHostPort(c.RegistryAddress)
+	n, _ := strconv.Atoi(port)
+	return n
+}

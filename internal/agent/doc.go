@@ -1,0 +1,22 @@
+// Package agent is the device's side: it observes what its operator signed,
+// decides whether it may be done, and acts, in that order and never otherwise.
+//
+// One cycle is [Agent.Sync]: refresh the deployment channel from the pinned
+// root, then the release channels that its policy names; verify each order;
+// fetch what a verdict names into the content store; render it in a sandbox;
+// check the render against the policy's grants; write the intent to the device
+// log; apply; write the outcome. Whatever fails, the application that runs is
+// left alone until the last of these steps.
+//
+// The state directory (0700) holds:
+//
+//	device.json     which device this is and which channel it obeys
+//	installed.json  what was applied, per Margo deployment id
+//	time.json       the latest signed time seen: a floor under the clock
+//	log.key         the device's Ed25519 log key; its public half is what auditors trust
+//	log/            the Merkle log of decisions
+//	operator/       trusted metadata of the deployment channel
+//	suppliers/      trusted metadata of each release channel, by name and root
+//	store/          content, by digest
+//	lock            held by the process that works on the directory
+package agent

@@ -1,0 +1,170 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/consign-dev/consign/internal/apply"
+	"github.com/consign-dev/consign/internal/audit"
+	"github.com/consign-dev/consign/internal/bundle"
+	"github.com/consign-dev/consign/internal/gather"
+	"github.com/consign-dev/consign/internal/margo"
+	"github.com/consign-dev/consign/internal/reason"
+	"github.com/consign-dev/consign/internal/verify"
+)
+
+// pursue carries out one order. The error is only for what must end the cycle:
+// the log or the state cannot be written. What is refused or fails about the
+// order itself is in the Change.
+func (a *Agent) pursue(ctx context.Context, system time.Time, view *view, o *verify.Order) (Change, error) {
+	c := Change{Deployment: o.Deployment().ID, Application: o.Deployment().Spec.ApplicationID, Version: o.Terms().Bundle.Version}
+	if last, ok := a.gaveUp(view, o); ok {
+		c.Action, c.Reason, c.Message = Failed, last.Reason, last.Text
+		c.err = reason.New(last.Reason, "%s %s was tried at %s and is not tried again until its order, its release or the policy changes: %s",
+			c.Application, c.Version, last.At.Format(time.RFC3339), last.Text)
+		return c, nil
+	}
+	if a.settled(view, o) {
+		c.Action = Unchanged
+		return c, nil
+	}
+	permit, err := a.approve(ctx, system, view, o)
+	if err != nil {
+		return a.refused(system, view, o, c, err)
+	}
+	c.Steps = permit.Steps()
+	if a.sameRenders(permit) {
+		c.Action = Unchanged
+		return c, a.settle(system, permit)
+	}
+	return a.enact(ctx, system, c, permit)
+}
+
+// gaveUp reports an order whose application was started and did not become
+// healthy. Trying it again at every poll would restart containers for ever.
+func (a *Agent) gaveUp(view *view, o *verify.Order) (Attempt, bool) {
+	last, ok := a.state.Attempts[o.Deployment().ID]
+	same := ok && last.Order == o.Digest() && last.Policy == view.orders.Policy().Digest()
+	return last, same && last.Touched && last.Reason == reason.Health
+}
+
+// settled reports whether an order is applied and was judged under this very
+// policy, so that there is nothing to do about it.
+func (a *Agent) settled(view *view, o *verify.Order) bool {
+	id := o.Deployment().ID
+	in, ok := a.state.Installed[id]
+	_, pending := a.state.Attempts[id]
+	return ok && !pending && in.Order == o.Digest() && in.Policy == view.orders.Policy().Digest()
+}
+
+// approve takes an order from signed words to exact objects: verdict, content,
+// render, permit. Nothing on the machine but our own store is touched.
+func (a *Agent) approve(ctx context.Context, system time.Time, view *view, o *verify.Order) (*verify.Permit, error) {
+	v, repo, err := a.judge(ctx, system, view, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := gather.Blobs(ctx, a.store, repo, v.Blobs(), a.opts.Progress); err != nil {
+		return nil, err
+	}
+	renders, err := a.compose.Render(ctx, v, apply.ReadArchive(a.store.Bytes))
+	if err != nil {
+		return nil, err
+	}
+	permit, err := v.Permit(renders)
+	if err != nil {
+		return nil, err
+	}
+	return permit, a.keepRenders(ctx, permit)
+}
+
+func (a *Agent) history(id string) (verify.History, error) {
+	in, ok := a.state.Installed[id]
+	if !ok {
+		return verify.History{}, nil
+	}
+	raw, err := a.store.Bytes(ocispec.Descriptor{Digest: in.Order, Size: in.OrderSize}, bundle.MaxDocumentBytes)
+	if err != nil {
+		return verify.History{}, fmt.Errorf("read the deployment that was applied last: %w", err)
+	}
+	previous, err := margo.ParseDeployment(raw)
+	if err != nil {
+		return verify.History{}, err
+	}
+	return verify.History{Highest: in.Highest, Previous: previous}, nil
+}
+
+// keepRenders stores what will be applied, so that the log's digests can be
+// read back years later.
+func (a *Agent) keepRenders(ctx context.Context, p *verify.Permit) error {
+	for _, part := range p.Components() {
+		if err := a.store.Put(ctx, bundle.Describe("application/json", part.Render), part.Render); err != nil {
+			return err
+		}
+	}
+	list := p.Manifest()
+	return a.store.Put(ctx, bundle.Describe("application/json", list), list)
+}
+
+// sameRenders reports whether exactly these objects run already, as far as the
+// state knows: then an order that changed only in words restarts nothing.
+func (a *Agent) sameRenders(p *verify.Permit) bool {
+	in, ok := a.state.Installed[p.Verdict().Order().Deployment().ID]
+	if !ok || len(in.Components) != len(p.Components()) {
+		return false
+	}
+	if a.state.Attempts[in.Deployment].Touched {
+		return false
+	}
+	for n, part := range p.Components() {
+		if in.Components[n].Render != part.Digest || in.Components[n].Project != part.Project {
+			return false
+		}
+	}
+	return true
+}
+
+func (a *Agent) refused(system time.Time, view *view, o *verify.Order, c Change, err error) (Change, error) {
+	c.Action, c.Reason, c.Message, c.Steps, c.err = Refused, reason.Of(err), err.Error(), verify.StepsOf(err), err
+	if !refusal(c.Reason) {
+		c.Action = Failed
+	}
+	event := audit.Event{
+		Kind: audit.Refused, Deployment: c.Deployment, Application: c.Application, Release: c.Version,
+		Reason: c.Reason, Step: stepOf(err), Message: err.Error(), Channel: view.channelOf(o),
+		Policy: view.orders.Policy().Digest(), DesiredState: view.orders.State(),
+	}
+	attempt := Attempt{Order: o.Digest(), Policy: view.orders.Policy().Digest(), Reason: c.Reason, Text: err.Error()}
+	if noted := a.noteRefusal(system, c.Deployment, attempt, event, err); reason.Is(noted, reason.LogUnwritable) {
+		return c, noted
+	}
+	return c, nil
+}
+
+// refusal tells a judgement about signed documents from a circumstance that the
+// next cycle may find changed.
+func refusal(code reason.Code) bool {
+	switch code {
+	case reason.Unreachable, reason.TooSlow, reason.Conflict, reason.NoSpace, reason.Internal, reason.LogUnwritable:
+		return false
+	default:
+		return true
+	}
+}
+
+func stepOf(err error) string {
+	var r *verify.Refusal
+	if errors.As(err, &r) {
+		return r.Step()
+	}
+	switch reason.Of(err) {
+	case reason.Render, reason.Archive, reason.Path:
+		return "render"
+	default:
+		return "fetch"
+	}
+}

@@ -1,0 +1,143 @@
+package agent
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/consign-dev/consign/internal/durable"
+	"github.com/consign-dev/consign/internal/reason"
+	"github.com/consign-dev/consign/internal/strictjson"
+)
+
+// maxStateBytes bounds each of our own state files: a device runs tens of
+// applications, and an entry takes about 1 KiB.
+const maxStateBytes = 1 << 20
+
+// Identity is device.json: written once by Init.
+type Identity struct {
+	// Device is the Margo device id.
+	Device string `json:"device"`
+	// Channel is the deployment channel's repository, "host/namespace/name".
+	Channel string `json:"channel"`
+	// LogKey is the public half of the log key, a C2SP note verifier key.
+	LogKey string `json:"logKey"`
+}
+
+// Installation is what was last applied for one deployment.
+type Installation struct {
+	// Deployment is the Margo deployment id.
+	Deployment  string `json:"deployment"`
+	Application string `json:"application"`
+	Version     string `json:"version"`
+	// Highest is the highest version that ever became healthy here.
+	Highest string `json:"highest"`
+	// Bundle, Order and Policy are the digests that the verdict rested on. Order
+	// is the digest of the Margo ApplicationDeployment, OrderSize its length.
+	Bundle    digest.Digest `json:"bundle"`
+	Order     digest.Digest `json:"order"`
+	OrderSize int64         `json:"orderSize"`
+	Policy    digest.Digest `json:"policy"`
+	// Components are in the order in which they were applied.
+	Components []InstalledComponent `json:"components"`
+	// AppliedAt is when the outcome was logged.
+	AppliedAt time.Time `json:"appliedAt"`
+}
+
+// InstalledComponent is one applied component.
+type InstalledComponent struct {
+	Name string `json:"name"`
+	// Project is the Compose project name.
+	Project string `json:"project"`
+	// Render is the digest of the exact objects that were applied; they are kept
+	// in the content store.
+	Render digest.Digest `json:"render"`
+	// Size is the length of the render in bytes.
+	Size int64 `json:"size"`
+}
+
+// Attempt is the last order that did not lead to an installation. It is kept so
+// that a poll that finds the same refusal again writes nothing, and so that an
+// order whose application failed to start is not tried again until something
+// about it changes.
+type Attempt struct {
+	Order  digest.Digest `json:"order"`
+	Policy digest.Digest `json:"policy"`
+	Reason reason.Code   `json:"reason"`
+	At     time.Time     `json:"at"`
+	Text   string        `json:"text"`
+	// Touched says that containers were changed before it failed.
+	Touched bool `json:"touched,omitempty"`
+}
+
+// state is installed.json.
+type state struct {
+	Installed map[string]Installation `json:"installed"`
+	Attempts  map[string]Attempt      `json:"attempts"`
+	// Heads are the channel manifests that were read last, by repository: while a
+	// tag still names one, nothing is fetched.
+	Heads map[string]digest.Digest `json:"heads"`
+	// LastSync is when a cycle last ended without a refusal or error.
+	LastSync time.Time `json:"lastSync"`
+}
+
+type dirs struct{ root string }
+
+func (d dirs) identity() string  { return filepath.Join(d.root, "device.json") }
+func (d dirs) installed() string { return filepath.Join(d.root, "installed.json") }
+func (d dirs) time() string      { return filepath.Join(d.root, "time.json") }
+func (d dirs) logKey() string    { return filepath.Join(d.root, "log.key") }
+func (d dirs) log() string       { return filepath.Join(d.root, "log") }
+func (d dirs) operator() string  { return filepath.Join(d.root, "operator") }
+func (d dirs) suppliers() string { return filepath.Join(d.root, "suppliers") }
+func (d dirs) store() string     { return filepath.Join(d.root, "store") }
+func (d dirs) lock() string      { return filepath.Join(d.root, "lock") }
+
+func readJSON(path string, out any) error {
+	data, err := durable.ReadFile(path, maxStateBytes)
+	if err != nil {
+		return err
+	}
+	if err := strictjson.Unmarshal(data, out, strictjson.Limits{Bytes: maxStateBytes, Depth: 16}); err != nil {
+		return fmt.Errorf("%s: %w; the file was not written by this program: restore it from a backup", path, err)
+	}
+	return nil
+}
+
+func writeJSON(path string, v any) error {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	return durable.WriteFile(path, append(data, '\n'), 0o600)
+}
+
+func (d dirs) loadState() (*state, error) {
+	s := &state{}
+	if err := readJSON(d.installed(), s); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if s.Installed == nil {
+		s.Installed = map[string]Installation{}
+	}
+	if s.Heads == nil {
+		s.Heads = map[string]digest.Digest{}
+	}
+	if s.Attempts == nil {
+		s.Attempts = map[string]Attempt{}
+	}
+	return s, nil
+}
+
+func (d dirs) saveState(s *state) error { return writeJSON(d.installed(), s) }
+
+func sortedKeys[V any](m map[string]V) []string {
+	return slices.Sorted(maps.Keys(m))
+}

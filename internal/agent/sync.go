@@ -1,0 +1,161 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/consign-dev/consign/internal/audit"
+	"github.com/consign-dev/consign/internal/reason"
+	"github.com/consign-dev/consign/internal/verify"
+)
+
+// Action says what a cycle did about one deployment.
+type Action string
+
+// The actions of a cycle.
+const (
+	Unchanged Action = "unchanged"
+	Installed Action = "installed"
+	Upgraded  Action = "upgraded"
+	Updated   Action = "updated"
+	Removed   Action = "removed"
+	Refused   Action = "refused"
+	Failed    Action = "failed"
+)
+
+// Change is what a cycle did about one deployment.
+type Change struct {
+	Deployment  string        `json:"deployment"`
+	Application string        `json:"application"`
+	Version     string        `json:"version,omitempty"`
+	Action      Action        `json:"action"`
+	Reason      reason.Code   `json:"reason,omitempty"`
+	Message     string        `json:"message,omitempty"`
+	Steps       []verify.Step `json:"steps,omitempty"`
+	err         error
+}
+
+// Result is what a cycle did.
+type Result struct {
+	Device  string   `json:"device"`
+	Changes []Change `json:"changes"`
+	// Events is the number of events in the device log after the cycle.
+	Events uint64 `json:"events"`
+}
+
+// Err joins what went wrong with single deployments; nil when nothing did.
+func (r *Result) Err() error {
+	var errs []error
+	for _, c := range r.Changes {
+		if c.err != nil {
+			errs = append(errs, c.err)
+		}
+	}
+	if len(errs) == 1 {
+		return errs[0]
+	}
+	return errors.Join(errs...)
+}
+
+// Sync is one cycle at time system, the reading of the system clock. A refusal
+// of one deployment does not keep the others from theirs; see [Result.Err]. A
+// refusal of the channel, or no way to reach it, is the error, and changes nothing.
+func (a *Agent) Sync(ctx context.Context, system time.Time) (*Result, error) {
+	res := &Result{Device: a.identity.Device, Changes: []Change{}}
+	err := a.cycle(ctx, system, res)
+	// What happened is put under a signed checkpoint also when the cycle failed
+	// or was cancelled: the story of a failure matters most.
+	if logErr := a.log.Integrate(context.WithoutCancel(ctx)); logErr != nil {
+		err = errors.Join(err, logErr)
+	}
+	res.Events = a.log.Size()
+	return res, err
+}
+
+func (a *Agent) cycle(ctx context.Context, system time.Time, res *Result) error {
+	if err := a.markGaps(system); err != nil {
+		return err
+	}
+	view, err := a.refresh(ctx, system)
+	if err != nil {
+		return a.noteRefusal(system, "", Attempt{Reason: reason.Of(err), Text: err.Error()}, refusalOf(err, a.identity.Channel), err)
+	}
+	for _, o := range view.orders.List() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		c, err := a.pursue(ctx, system, view, o)
+		if err != nil {
+			return err
+		}
+		res.Changes = append(res.Changes, c)
+	}
+	removals, err := a.removeUnordered(ctx, system, view)
+	if err != nil {
+		return err
+	}
+	res.Changes = append(res.Changes, removals...)
+	if res.Err() == nil {
+		delete(a.state.Attempts, "")
+		a.state.LastSync = system.UTC()
+		return a.dirs.saveState(a.state)
+	}
+	return nil
+}
+
+// markGaps records what a crash interrupted: the outcome of that work is not
+// known, and the cycle that follows finds out by doing it again.
+func (a *Agent) markGaps(now time.Time) error {
+	for _, e := range a.log.OpenIntents() {
+		gap := audit.Event{
+			Kind: audit.Gap, Intent: e.Seq, Deployment: e.Deployment, Application: e.Application, Release: e.Release,
+			Message: fmt.Sprintf("the agent stopped during %s; the outcome is not known", e.Action),
+		}
+		if _, err := a.log.Append(now, gap); err != nil {
+			return err
+		}
+	}
+	if a.log.Torn() {
+		if _, err := a.log.Append(now, audit.Event{Kind: audit.Gap, Message: "the device stopped while an event was being written; that event had no effect yet"}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// refusalOf makes the log's event of a refusal that concerns a whole channel.
+func refusalOf(err error, channel string) audit.Event {
+	step := "refresh"
+	var r *verify.Refusal
+	if errors.As(err, &r) {
+		step = r.Step()
+	}
+	return audit.Event{Kind: audit.Refused, Reason: reason.Of(err), Step: step, Message: err.Error(), Channel: channel}
+}
+
+// noteRefusal logs a refusal unless it is the one that was logged last for the
+// same deployment: a device that polls a broken registry for a month writes one
+// event and not nine thousand. It returns err, or the log's own error.
+func (a *Agent) noteRefusal(now time.Time, deployment string, attempt Attempt, event audit.Event, err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	attempt.At = now.UTC()
+	last, known := a.state.Attempts[deployment]
+	same := known && last.Order == attempt.Order && last.Policy == attempt.Policy && last.Reason == attempt.Reason
+	if !same {
+		// Not reaching the other side is no decision; only a refusal is logged.
+		if attempt.Reason != reason.Unreachable {
+			if _, logErr := a.log.Append(now, event); logErr != nil {
+				return errors.Join(err, logErr)
+			}
+		}
+		a.state.Attempts[deployment] = attempt
+		if saveErr := a.dirs.saveState(a.state); saveErr != nil {
+			return errors.Join(err, saveErr)
+		}
+	}
+	return err
+}

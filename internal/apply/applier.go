@@ -1,0 +1,126 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/consign-dev/consign/internal/apply/task"
+	"github.com/consign-dev/consign/internal/reason"
+	"github.com/consign-dev/consign/internal/verify"
+)
+
+// renderTimeout ends a render that does not come back. A Compose project takes
+// milliseconds; a minute covers the slowest device and leaves no room for a bomb.
+const renderTimeout = time.Minute
+
+// observeTimeout ends an observation of an engine that does not answer.
+const observeTimeout = time.Minute
+
+// removeTimeout covers stopping every container of a project, each of which is
+// given its own grace period.
+const removeTimeout = 5 * time.Minute
+
+// Compose applies verified Compose components to one Docker engine. Its methods
+// take nothing but what internal/verify made.
+type Compose struct {
+	// Program is the applier-compose program.
+	Program *Program
+	// Engine is the engine's address, unix:///path.
+	Engine string
+	// Registry is the loopback address, 127.0.0.1:port, from which the engine
+	// pulls. It is part of every image name.
+	Registry string
+	// Device is the device's id, put on every object as a label.
+	Device string
+}
+
+// ImageName is the one name under which the engine knows an image: constant in
+// all but the digest, since a name that changed would restart every container.
+func ImageName(registry string, manifest ocispec.Descriptor) string {
+	return registry + "/c@" + string(manifest.Digest)
+}
+
+// Render makes the exact objects of each component of a verdict. archive lends
+// the checked bytes of a component archive.
+func (c *Compose) Render(ctx context.Context, v *verify.Verdict, archive func(ocispec.Descriptor) ([]byte, error)) ([]verify.Render, error) {
+	images := map[string]string{}
+	for _, i := range v.Images() {
+		images[i.Reference] = ImageName(c.Registry, i.Manifest)
+	}
+	var out []verify.Render
+	for _, part := range v.Components() {
+		data, err := archive(part.Archive)
+		if err != nil {
+			return nil, fmt.Errorf("component %s: %w", part.Name, err)
+		}
+		deployment := v.Order().Deployment().ID
+		in := RenderInput{
+			Archive: data, Project: part.Project, Values: part.Values, Images: images,
+			Labels: map[string]string{task.LabelDeployment: deployment, task.LabelComponent: part.Name, task.LabelDevice: c.Device},
+		}
+		ctx, cancel := context.WithTimeout(ctx, renderTimeout)
+		res, err := c.Program.render(ctx, in)
+		cancel()
+		if err != nil {
+			return nil, fmt.Errorf("component %s: %w", part.Name, err)
+		}
+		out = append(out, verify.Render{Component: part.Name, Project: res.Project})
+	}
+	return out, nil
+}
+
+// Apply runs the components of a permit in order. The first failure ends it:
+// the error names the component, and the ones before it stay.
+func (c *Compose) Apply(ctx context.Context, p *verify.Permit) ([]Service, error) {
+	var services []Service
+	for _, part := range p.Components() {
+		in := ApplyInput{
+			Engine: c.Engine, Project: part.Project, Deployment: p.Verdict().Order().Deployment().ID,
+			Render: part.Render, Digest: part.Digest, Images: part.Images,
+			Wait: part.Wait, TimeoutSeconds: int(part.Timeout.Seconds()),
+		}
+		res, err := c.Program.apply(ctx, in)
+		if err != nil {
+			return services, fmt.Errorf("component %s: %w", part.Name, err)
+		}
+		services = append(services, res.Services...)
+	}
+	return services, nil
+}
+
+// Observe says what runs under a project of a deployment.
+func (c *Compose) Observe(ctx context.Context, deployment, project string) ([]Service, error) {
+	ctx, cancel := context.WithTimeout(ctx, observeTimeout)
+	defer cancel()
+	res, err := c.Program.observe(ctx, ObserveInput{Engine: c.Engine, Project: project, Deployment: deployment})
+	return res.Services, err
+}
+
+// Remove takes a project of a deployment away. It needs no verdict: which
+// deployments may go is the caller's to decide from signed orders, and the
+// program touches only objects that carry the deployment's label.
+func (c *Compose) Remove(ctx context.Context, deployment, project string, volumes bool) (RemoveResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, removeTimeout)
+	defer cancel()
+	return c.Program.remove(ctx, RemoveInput{
+		Engine: c.Engine, Project: project, Deployment: deployment, Volumes: volumes,
+		TimeoutSeconds: int(removeTimeout.Seconds()),
+	})
+}
+
+// ReadArchive bounds the read of a component archive by what a request can carry.
+func ReadArchive(read func(desc ocispec.Descriptor, max int64) ([]byte, error)) func(ocispec.Descriptor) ([]byte, error) {
+	return func(desc ocispec.Descriptor) ([]byte, error) {
+		if desc.Size > maxArchiveBytes {
+			return nil, reason.New(reason.TooLarge, "component archive %s is %d bytes, at most %d can be rendered", desc.Digest, desc.Size, maxArchiveBytes)
+		}
+		return read(desc, desc.Size)
+	}
+}
+
+// maxArchiveBytes fits a request of task.MaxRequest after base64. It is below
+// bundle.MaxArchiveBytes, the bound of what may be distributed.
+const maxArchiveBytes = 16 << 20

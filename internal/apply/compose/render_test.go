@@ -1,0 +1,96 @@
+package compose
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/consign-dev/consign/internal/apply/task"
+	"github.com/consign-dev/consign/internal/reason"
+)
+
+const pinned = "127.0.0.1:5000/c@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+func renderInput(t *testing.T, compose string) task.RenderInput {
+	return task.RenderInput{
+		Archive: archive(t, compose), Project: "demo", Values: map[string]string{"GREETING": "g"},
+		Images: map[string]string{"app:1": pinned}, Labels: map[string]string{task.LabelDeployment: "d", task.LabelDevice: "press-07"},
+	}
+}
+
+func TestRenderIsPinnedAndLabelled(t *testing.T) {
+	in := renderInput(t, "services: {web: {image: app:1, volumes: ['v:/v'], labels: {dev.consign.deployment: forged, own: '1'}}}\nvolumes: {v: {}}\nnetworks: {default: {}}\n")
+	out, err := Render(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := Render(t.Context(), in)
+	if err != nil || !bytes.Equal(out.Project, again.Project) {
+		t.Errorf("rendering twice gives other bytes (%v)", err)
+	}
+	if out.Digest != digest.FromBytes(out.Project) || len(out.Images) != 1 || out.Images[0] != pinned {
+		t.Errorf("result %+v", out)
+	}
+	type labelled struct {
+		Labels map[string]string
+	}
+	var p struct {
+		Services map[string]struct {
+			labelled
+			Image      string
+			PullPolicy string `json:"pull_policy"`
+		}
+		Networks, Volumes map[string]labelled
+	}
+	if err := json.Unmarshal(out.Project, &p); err != nil {
+		t.Fatal(err)
+	}
+	web := p.Services["web"]
+	for what, l := range map[string]map[string]string{"service": web.Labels, "network": p.Networks["default"].Labels, "volume": p.Volumes["v"].Labels} {
+		if l[task.LabelDeployment] != "d" || l[task.LabelDevice] != "press-07" {
+			t.Errorf("%s has labels %v", what, l)
+		}
+	}
+	if web.Image != pinned || web.PullPolicy != "never" || web.Labels["own"] != "1" {
+		t.Errorf("service %+v", web)
+	}
+}
+
+func TestRenderRefuses(t *testing.T) {
+	const good = "services: {web: {image: app:1}}"
+	cases := map[string]struct {
+		change func(*task.RenderInput)
+		code   reason.Code
+	}{
+		"project name":     {func(in *task.RenderInput) { in.Project = "Demo App" }, reason.Malformed},
+		"long name":        {func(in *task.RenderInput) { in.Project = strings.Repeat("p", 64) }, reason.Malformed},
+		"no deployment":    {func(in *task.RenderInput) { in.Labels = nil }, reason.Malformed},
+		"image by tag":     {func(in *task.RenderInput) { in.Images["app:1"] = "app:1" }, reason.ImageUnpinned},
+		"image not given":  {func(in *task.RenderInput) { in.Images = nil }, reason.ImageUnpinned},
+		"not an archive":   {func(in *task.RenderInput) { in.Archive = []byte("x") }, reason.Archive},
+		"unset variable":   {func(in *task.RenderInput) { in.Archive = archive(t, "services: {web: {image: 'app:${TAG}'}}") }, reason.Render},
+		"variable's value": {func(in *task.RenderInput) { in.Values["GREETING"] = "\x00" }, reason.Render},
+	}
+	for name, c := range cases {
+		in := renderInput(t, good)
+		c.change(&in)
+		if _, err := Render(t.Context(), in); !reason.Is(err, c.code) {
+			t.Errorf("%s: got %v, want reason %s", name, err, c.code)
+		}
+	}
+}
+
+func BenchmarkRender(b *testing.B) {
+	in := task.RenderInput{
+		Archive: archive(b, healthyWeb), Project: "demo", Values: map[string]string{"GREETING": "g"},
+		Images: map[string]string{"app:1": pinned}, Labels: map[string]string{task.LabelDeployment: "d"},
+	}
+	for b.Loop() {
+		if _, err := Render(b.Context(), in); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

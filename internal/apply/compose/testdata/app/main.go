@@ -1,0 +1,64 @@
+// App is the application in the containers of the tests. Its first argument
+// says what it does: serve (the default), health, exit CODE, or flap, which
+// ends after a moment.
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+func main() {
+	switch mode := append(os.Args, "serve")[1]; mode {
+	case "serve":
+		fmt.Fprintln(os.Stderr, serve())
+		os.Exit(1)
+	case "health":
+		health()
+	case "exit":
+		code, _ := strconv.Atoi(os.Args[2])
+		os.Exit(code)
+	case "flap":
+		time.Sleep(700 * time.Millisecond)
+		os.Exit(1)
+	}
+}
+
+// serve answers /env with the environment, /file?path= with a file of the
+// container, and writes one with /write?path=&text=.
+func serve() error {
+	http.HandleFunc("/env", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, strings.Join(os.Environ(), "\x00"))
+	})
+	http.HandleFunc("/args", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, strings.Join(os.Args, "\x00"))
+	})
+	http.HandleFunc("/file", func(w http.ResponseWriter, r *http.Request) {
+		data, err := os.ReadFile(r.FormValue("path"))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusNotFound)
+			return
+		}
+		w.Write(data)
+	})
+	http.HandleFunc("/write", func(w http.ResponseWriter, r *http.Request) {
+		if err := os.WriteFile(r.FormValue("path"), []byte(r.FormValue("text")), 0o600); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+		}
+	})
+	return http.ListenAndServe(":8080", nil)
+}
+
+func health() {
+	if os.Getenv("SICK") != "" {
+		os.Exit(1)
+	}
+	resp, err := http.Get("http://127.0.0.1:8080/env")
+	if err != nil || resp.StatusCode != http.StatusOK {
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,194 @@
+// Package task is what an agent and an applier program say to each other.
+//
+// An applier program (cmd/applier-compose) is started for one task and ends
+// with it. The request is one line of JSON on its standard input, the answer
+// one line of JSON on its standard output; both are specified field by field
+// in docs/spec/applier.md. Standard error is for people and is never parsed.
+//
+//	applier-compose render   archive + values + images -> the exact project
+//	applier-compose apply    the exact project -> running containers
+//	applier-compose observe  what runs under a project name
+//	applier-compose remove   take it away
+//
+// The name of the task is the program's only argument and is repeated in the
+// request: the program has to confine itself for a render before it has read
+// a byte, and the repetition makes a mix-up an error. The sender keeps the pipe
+// open until it has the answer: when it closes early the sender is gone, and
+// the program stops.
+//
+// This package is a leaf, apart from internal/apply, so that the applier
+// programs do not link the verifier that sits on top of the protocol.
+package task
+
+import (
+	"encoding/json"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/consign-dev/consign/internal/reason"
+)
+
+// Name says which of the four tasks a request is.
+type Name string
+
+// The tasks. The text is the program's argument, too.
+const (
+	Render  Name = "render"
+	Apply   Name = "apply"
+	Observe Name = "observe"
+	Remove  Name = "remove"
+)
+
+// Labels that mark every object which Consign makes in an engine. An object
+// that bears a project's name without the right LabelDeployment is somebody
+// else's and is left alone.
+const (
+	LabelDeployment = "dev.consign.deployment" // id of the ApplicationDeployment
+	LabelComponent  = "dev.consign.component"  // name of the component
+	LabelDevice     = "dev.consign.device"     // id of the device
+)
+
+// MaxRender bounds a render, which is kept, checked and sent on. Text files of
+// the package count towards it, since they are part of the render.
+const MaxRender = 8 << 20
+
+// MaxRequest and MaxAnswer bound one line of the protocol. A request holds at
+// most a component archive of 16 MiB in base64, an answer at most a render.
+const (
+	MaxRequest = 24 << 20
+	MaxAnswer  = 12 << 20
+)
+
+// Request is the line on standard input. Input is one of RenderInput,
+// ApplyInput, ObserveInput and RemoveInput, as Task says.
+type Request struct {
+	Task  Name            `json:"task"`
+	Input json.RawMessage `json:"input"`
+}
+
+// Answer is the line on standard output: a result or a refusal, never both.
+type Answer struct {
+	Result  json.RawMessage `json:"result,omitempty"`
+	Refusal *Refusal        `json:"refusal,omitempty"`
+}
+
+// Refusal is an error that crosses the pipe with its reason.
+type Refusal struct {
+	Reason  reason.Code `json:"reason"`
+	Message string      `json:"message"`
+}
+
+// RenderInput asks for the exact project that a Compose archive makes with
+// given values. Nothing else enters the render.
+type RenderInput struct {
+	// Archive is the Margo Compose archive (tar.gz), as its digest was checked.
+	Archive []byte `json:"archive"`
+	// Project is the Compose project name: lower-case letters, digits, '-' and
+	// '_', beginning with a letter or digit, at most 63 bytes.
+	Project string `json:"project"`
+	// Values are the interpolation variables, all of them.
+	Values map[string]string `json:"values"`
+	// Images maps each image reference, as the archive's compose.yaml spells it
+	// after interpolation, to the reference by digest that replaces it.
+	Images map[string]string `json:"images"`
+	// Labels are put on every service, network and volume. LabelDeployment is
+	// required.
+	Labels map[string]string `json:"labels"`
+}
+
+// RenderResult is an exact project: what is checked, logged, kept and applied.
+type RenderResult struct {
+	// Project is the resolved Compose project as JSON. The same input gives the
+	// same bytes.
+	Project []byte `json:"project"`
+	// Digest is the sha256 digest of Project.
+	Digest digest.Digest `json:"digest"`
+	// Images are the references by digest that Project names, sorted, each once.
+	Images []string `json:"images"`
+}
+
+// ApplyInput asks to run a render.
+type ApplyInput struct {
+	// Engine is the address of the Docker engine: unix:///absolute/path or, for
+	// tests, tcp://127.0.0.1:port. The environment is never asked.
+	Engine string `json:"engine"`
+	// Project is the Compose project name; it must be the render's.
+	Project string `json:"project"`
+	// Deployment is the value of LabelDeployment on what may be touched.
+	Deployment string `json:"deployment"`
+	// Render is RenderResult.Project and Digest its digest. The bytes are hashed
+	// again before anything is done.
+	Render []byte        `json:"render"`
+	Digest digest.Digest `json:"digest"`
+	// Images is RenderResult.Images: what is pulled and must be present before
+	// a container is touched.
+	Images []string `json:"images"`
+	// Wait asks for running and healthy containers before success is reported.
+	// Without it, success means that every container was started.
+	Wait bool `json:"wait"`
+	// TimeoutSeconds bounds the whole task, pulls included.
+	TimeoutSeconds int `json:"timeoutSeconds"`
+}
+
+// ApplyResult says what runs after an apply.
+type ApplyResult struct {
+	Services []Service `json:"services"`
+}
+
+// Service is one container of a project.
+type Service struct {
+	// Name is the service's name in the project.
+	Name string `json:"name"`
+	// Container is the engine's id of the container and ContainerName its name.
+	Container     string `json:"container"`
+	ContainerName string `json:"containerName"`
+	// State is the engine's word: created, running, restarting, paused, exited, dead.
+	State string `json:"state"`
+	// Health is starting, healthy or unhealthy, or empty without a health check.
+	Health string `json:"health,omitempty"`
+	// ExitCode is that of the last run when State is exited or dead.
+	ExitCode int `json:"exitCode,omitempty"`
+	// Restarts counts the engine's own restarts of the container.
+	Restarts int `json:"restarts,omitempty"`
+	// Image is the reference by digest that the container was made from.
+	Image string `json:"image"`
+	// ImageID is the engine's id (config digest) of the image that runs.
+	ImageID string `json:"imageId"`
+}
+
+// ObserveInput asks what runs under a project name.
+type ObserveInput struct {
+	Engine     string `json:"engine"`
+	Project    string `json:"project"`
+	Deployment string `json:"deployment"`
+	// Render and Digest, when given, are what should run; the result then lists
+	// the differences.
+	Render []byte        `json:"render,omitempty"`
+	Digest digest.Digest `json:"digest,omitempty"`
+}
+
+// ObserveResult is what runs. No services means that nothing does.
+type ObserveResult struct {
+	Services []Service `json:"services"`
+	// Drift has one sentence for each difference from the render; empty when
+	// none was given or what runs is what was rendered.
+	Drift []string `json:"drift,omitempty"`
+}
+
+// RemoveInput asks to take a project away.
+type RemoveInput struct {
+	Engine     string `json:"engine"`
+	Project    string `json:"project"`
+	Deployment string `json:"deployment"`
+	// Volumes asks to delete the project's named volumes, and so their data, too.
+	Volumes bool `json:"volumes"`
+	// TimeoutSeconds bounds the whole task.
+	TimeoutSeconds int `json:"timeoutSeconds"`
+}
+
+// RemoveResult lists the names of what was removed, sorted.
+type RemoveResult struct {
+	Containers []string `json:"containers,omitempty"`
+	Networks   []string `json:"networks,omitempty"`
+	Volumes    []string `json:"volumes,omitempty"`
+}

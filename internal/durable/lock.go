@@ -1,0 +1,40 @@
+package durable
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrLocked says that another process, or another part of this one, holds the
+// lock.
+var ErrLocked = errors.New("locked by another process")
+
+// Lock is an advisory lock (flock) on a file. The kernel releases it when the
+// process ends, however it ends, so a crash never leaves a stale lock. The
+// file itself stays: removing it would let two processes lock two files of one
+// name.
+type Lock struct{ f *os.File }
+
+// TryLock takes the lock on path, creating the file when needed, or returns
+// [ErrLocked] at once.
+func TryLock(path string) (*Lock, error) {
+	f, err := openRegular(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if err == nil {
+		return &Lock{f}, nil
+	}
+	_ = f.Close()
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, fmt.Errorf("lock %s: %w", path, ErrLocked)
+	}
+	return nil, fmt.Errorf("lock %s: %w", path, err)
+}
+
+// Unlock releases the lock.
+func (l *Lock) Unlock() error { return l.f.Close() }

@@ -1,0 +1,85 @@
+package margo
+
+import (
+	"encoding/json"
+	"regexp"
+
+	"github.com/consign-dev/consign/internal/reason"
+	"github.com/consign-dev/consign/internal/strictjson"
+)
+
+// Order is what a deployment says to Consign, under [ExtensionKey] in its
+// profile. Margo obliges every other reader to ignore and to keep it.
+type Order struct {
+	Bundle BundleRef `json:"bundle"`
+	// AllowDowngrade lets the device go below the highest version it has run;
+	// never below the policy's minimum.
+	AllowDowngrade bool     `json:"allowDowngrade,omitempty"`
+	OnRemove       OnRemove `json:"onRemove,omitzero"`
+	// Secrets names, per parameter, a file on the device that holds the value.
+	// This version delivers none and refuses an order that has some.
+	Secrets map[string]string `json:"secrets,omitempty"`
+}
+
+// BundleRef names a released bundle.
+type BundleRef struct {
+	Channel string `json:"channel"` // the policy's name of the release channel
+	Version string `json:"version"` // the package's metadata.version
+	Digest  string `json:"digest"`  // sha256:<64 hex> of the bundle index
+}
+
+// OnRemove says what happens when the deployment goes.
+type OnRemove struct {
+	Volumes string `json:"volumes,omitempty"` // "keep", also when empty, or "delete"
+}
+
+var sha256Digest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+
+// Order reads the deployment's order. A deployment without one was not made
+// for Consign and is refused, as is an unknown field: reason malformed.
+func (d *ApplicationDeployment) Order() (Order, error) {
+	const at = "deployment: spec.deploymentProfile." + ExtensionKey
+	content, ok := d.Spec.DeploymentProfile.Extensions[ExtensionKey]
+	if !ok {
+		return Order{}, reason.New(reason.Malformed, "%s is missing: it names the bundle to run, 'publisher deploy' writes it", at)
+	}
+	data, err := json.Marshal(content)
+	if err != nil {
+		return Order{}, reason.New(reason.Malformed, "%s: %w", at, err)
+	}
+	var o Order
+	if err := strictjson.Unmarshal(data, &o, strictjson.Limits{}); err != nil {
+		return Order{}, named(at, err)
+	}
+	var p problems
+	o.validate(&p)
+	return o, p.err(reason.Malformed, at)
+}
+
+func (o Order) validate(p *problems) {
+	if o.Bundle.Channel == "" {
+		p.add("bundle.channel is missing")
+	}
+	if !ociTag.MatchString(o.Bundle.Version) {
+		p.add("bundle.version: %.140q is not a version", o.Bundle.Version)
+	}
+	if !sha256Digest.MatchString(o.Bundle.Digest) {
+		p.add("bundle.digest: %.80q is not sha256: and 64 lower-case hexadecimal digits", o.Bundle.Digest)
+	}
+	if v := o.OnRemove.Volumes; v != "" && v != "keep" && v != "delete" {
+		p.add("onRemove.volumes: %.40q is neither keep nor delete", v)
+	}
+	if len(o.Secrets) > 0 {
+		p.add("secrets: this version delivers no secrets, remove them")
+	}
+}
+
+// extension is the order as the content of an extension.
+func (o Order) extension() (map[string]any, error) {
+	data, err := json.Marshal(o)
+	if err != nil {
+		return nil, err
+	}
+	var content map[string]any
+	return content, json.Unmarshal(data, &content)
+}

@@ -1,0 +1,11 @@
+// Package publish is what the publisher command does for a supplier and for an
+// operator: it makes channels, publishes bundles into release channels, and
+// writes policies, devices and orders into deployment channels.
+//
+// Each operation opens a channel ([OpenChannel]), which takes the lock beside
+// its keys and refreshes the channel from the registry with the same client a
+// device uses, so a publisher never signs on top of a state that a registry
+// rolled back. It then stages changes and commits them: everything is pushed
+// and read back before the tag moves, so readers see all of it or nothing.
+// Every operation can be run again after an interruption.
+package publish

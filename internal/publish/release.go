@@ -1,0 +1,209 @@
+package publish
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/consign-dev/consign/internal/bundle"
+	"github.com/consign-dev/consign/internal/channel"
+	"github.com/consign-dev/consign/internal/keys"
+	"github.com/consign-dev/consign/internal/oci"
+	"github.com/consign-dev/consign/internal/pack"
+	"github.com/consign-dev/consign/internal/reason"
+	"github.com/consign-dev/consign/internal/sign"
+	"github.com/consign-dev/consign/internal/tufclient"
+	"github.com/consign-dev/consign/internal/tufrepo"
+)
+
+// PublishInput is one release.
+type PublishInput struct {
+	// Channel is the release channel's repository.
+	Channel string
+	// Layout holds the packed bundle.
+	Layout *oci.Layout
+	// Packed is the result of packing into Layout.
+	Packed pack.Result
+	// SigningKey is the file of the key that signs the bundle.
+	SigningKey string
+}
+
+// Published says what a release is.
+type Published struct {
+	Application string        `json:"application"`
+	Version     string        `json:"version"`
+	Bundle      digest.Digest `json:"bundle"`
+	Repository  string        `json:"repository"`
+	Channel     string        `json:"channel"`
+	// Unchanged says that the release was there already, whole and signed.
+	Unchanged bool     `json:"unchanged,omitempty"`
+	Warnings  []string `json:"warnings,omitempty"`
+}
+
+// Publish pushes a packed bundle, signs it, and lists it in the release
+// channel. A version that is listed with other content is refused: what was
+// released under a version never changes.
+func (p *Publisher) Publish(ctx context.Context, in PublishInput) (*Published, error) {
+	s, err := p.open(ctx, in.Channel, channel.KindReleases)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	b, desc := in.Packed.Bundle, in.Packed.Descriptor
+	place, err := channel.AppRepository(in.Channel, b.Application)
+	if err != nil {
+		return nil, err
+	}
+	out := &Published{
+		Application: b.Application, Version: b.Version, Bundle: desc.Digest,
+		Repository: place, Channel: in.Channel, Warnings: in.Packed.Warnings,
+	}
+	name := channel.ReleaseTarget(b.Application, b.Version)
+	listed, err := s.meta.Target(name)
+	if err != nil && !errors.Is(err, tufclient.ErrNoTarget) {
+		return nil, err
+	}
+	if err == nil && listed.Digest != desc.Digest {
+		return nil, reason.New(reason.Conflict, "%s is released already with other content (%s, this is %s): publish it under a new version", name, listed.Digest, desc.Digest)
+	}
+	repo, err := p.Client.Repository(place)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.pushBundle(ctx, in, repo); err != nil {
+		return nil, err
+	}
+	if listed.Digest == desc.Digest {
+		out.Unchanged = true
+		return out, nil
+	}
+	return out, s.list(ctx, in, repo, name)
+}
+
+// list signs the bundle and makes it a target.
+func (s *session) list(ctx context.Context, in PublishInput, repo *oci.Repository, name string) error {
+	desc := in.Packed.Descriptor
+	evidence, err := s.p.signBundle(ctx, in, repo, name)
+	if err != nil {
+		return err
+	}
+	custom, err := json.Marshal(channel.ReleaseCustom{Evidence: []channel.EvidenceRef{{Digest: evidence.Digest, Size: evidence.Size}}})
+	if err != nil {
+		return err
+	}
+	target := tufrepo.Target{Digest: desc.Digest, Length: desc.Size, Custom: custom}
+	if err := s.tuf.SetTarget(tufrepo.Targets, name, target); err != nil {
+		return err
+	}
+	if err := channel.Retain(ctx, repo, desc.Digest, evidence.Digest); err != nil {
+		return err
+	}
+	return s.commit(ctx, nil, tufrepo.Targets)
+}
+
+// pushBundle sends the bundle with all its parts, looks for each of them in the
+// registry afterwards, and names the parts for plain OCI, Helm and Margo clients.
+func (p *Publisher) pushBundle(ctx context.Context, in PublishInput, repo *oci.Repository) error {
+	if err := oci.CopyGraph(ctx, in.Layout, repo, in.Packed.Descriptor, p.Progress); err != nil {
+		return err
+	}
+	if err := confirm(ctx, in.Layout, repo, in.Packed.Descriptor, map[digest.Digest]bool{}); err != nil {
+		return fmt.Errorf("read back: %w", err)
+	}
+	b := in.Packed.Bundle
+	if err := tagPart(ctx, in.Layout, repo, b.Package, b.Version); err != nil {
+		return err
+	}
+	for _, c := range b.Components {
+		place, err := channel.ComponentRepository(repo.Name(), c.Name)
+		if err != nil {
+			return err
+		}
+		if err := p.mountComponent(ctx, in, place, c); err != nil {
+			return fmt.Errorf("component %s: %w", c.Name, err)
+		}
+	}
+	return nil
+}
+
+func (p *Publisher) mountComponent(ctx context.Context, in PublishInput, place string, c bundle.Component) error {
+	to, err := p.Client.Repository(place)
+	if err != nil {
+		return err
+	}
+	if err := oci.CopyGraph(ctx, in.Layout, to, c.Manifest, nil); err != nil {
+		return err
+	}
+	return tagPart(ctx, in.Layout, to, c.Manifest, revisionOf(in.Packed, c.Name))
+}
+
+func revisionOf(r pack.Result, component string) string {
+	for _, profile := range r.Description.DeploymentProfiles {
+		for _, c := range profile.Components {
+			if c.Name == component {
+				return c.Properties.Revision
+			}
+		}
+	}
+	return r.Bundle.Version
+}
+
+func tagPart(ctx context.Context, from *oci.Layout, to *oci.Repository, desc ocispec.Descriptor, tag string) error {
+	data, err := from.Bytes(desc, oci.MaxManifestBytes)
+	if err != nil {
+		return err
+	}
+	return to.Tag(ctx, desc, data, tag, "")
+}
+
+// confirm looks for every part below desc in the registry: each manifest is
+// read back whole and each blob asked for by its digest and length.
+func confirm(ctx context.Context, from *oci.Layout, repo *oci.Repository, desc ocispec.Descriptor, seen map[digest.Digest]bool) error {
+	if seen[desc.Digest] {
+		return nil
+	}
+	seen[desc.Digest] = true
+	if !oci.IsManifest(desc.MediaType) && !oci.IsIndex(desc.MediaType) {
+		has, err := repo.HasBlob(ctx, desc)
+		if err != nil || has {
+			return err
+		}
+		return reason.New(reason.DigestMismatch, "%s: blob %s is not there after it was pushed", repo.Name(), desc.Digest)
+	}
+	_, data, err := repo.Manifest(ctx, desc.Digest, oci.MaxManifestBytes)
+	if err != nil {
+		return err
+	}
+	children, err := oci.Children(desc.MediaType, data)
+	if err != nil {
+		return err
+	}
+	for _, c := range children {
+		if err := confirm(ctx, from, repo, c, seen); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// signBundle makes the evidence and attaches it to the bundle.
+func (p *Publisher) signBundle(ctx context.Context, in PublishInput, repo *oci.Repository, name string) (ocispec.Descriptor, error) {
+	signer, err := keys.Load(in.SigningKey, p.Keys.Passphrase)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	signed, err := sign.Bundle(ctx, sign.Subject{Name: name, Digest: in.Packed.Descriptor.Digest}, signer)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	layer := newBlob(bundle.MediaTypeEvidence, signed)
+	data, desc, err := bundle.BuildEvidence(bundle.Evidence{Subject: in.Packed.Descriptor, Layer: layer.desc, PredicateType: sign.PredicateType})
+	if err != nil {
+		return desc, err
+	}
+	return desc, artifact{manifest: desc, data: data, blobs: []blob{layer}}.push(ctx, repo)
+}

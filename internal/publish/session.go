@@ -1,0 +1,139 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/consign-dev/consign/internal/channel"
+	"github.com/consign-dev/consign/internal/durable"
+	"github.com/consign-dev/consign/internal/oci"
+	"github.com/consign-dev/consign/internal/reason"
+	"github.com/consign-dev/consign/internal/tufclient"
+	"github.com/consign-dev/consign/internal/tufrepo"
+)
+
+// session is one channel, opened for a change. It holds the lock beside the keys.
+type session struct {
+	p      *Publisher
+	repo   *oci.Repository
+	client *tufclient.Client
+	lock   *durable.Lock
+	tuf    *tufrepo.Repo
+	meta   *tufclient.Metadata
+	// head is the channel manifest that the tag named when the session began.
+	head digest.Digest
+}
+
+// open locks the keys, refreshes the channel from the root beside them, and
+// takes it up for a change.
+func (p *Publisher) open(ctx context.Context, repository, kind string) (*session, error) {
+	repo, err := p.Client.Repository(repository)
+	if err != nil {
+		return nil, err
+	}
+	client, err := p.ownClient(kind)
+	if err != nil {
+		return nil, err
+	}
+	lock, err := durable.TryLock(p.Keys.lockFile())
+	if err != nil {
+		if errors.Is(err, durable.ErrLocked) {
+			err = reason.New(reason.Conflict, "another command is changing the channel of the keys in %s: %w", p.Keys.Path, err)
+		}
+		return nil, err
+	}
+	s := &session{p: p, repo: repo, client: client, lock: lock}
+	if err := s.refresh(ctx); err != nil {
+		s.close()
+		return nil, fmt.Errorf("channel %s: %w", repository, err)
+	}
+	return s, nil
+}
+
+func (s *session) close() { _ = s.lock.Unlock() }
+
+// ownClient opens the publisher's own view of its channel. On a new machine it
+// begins from the root that lies beside the keys.
+func (p *Publisher) ownClient(kind string) (*tufclient.Client, error) {
+	client, err := tufclient.Open(p.Keys.stateDir())
+	if errors.Is(err, fs.ErrNotExist) {
+		client, err = p.pin()
+	}
+	if err != nil {
+		return nil, err
+	}
+	if got := client.Identity().Kind; got != kind {
+		return nil, reason.New(reason.WrongChannel, "the keys in %s are of a %s channel, this needs a %s channel", p.Keys.Path, got, kind)
+	}
+	return client, nil
+}
+
+func (p *Publisher) pin() (*tufclient.Client, error) {
+	root, err := durable.ReadFile(p.Keys.rootFile(), tufclient.MaxRoot)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: no channel's keys are here: make the channel with 'publisher channel init', or name its keys with --keys", p.Keys.Path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	id, err := tufclient.RootIdentity(root)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.Keys.rootFile(), err)
+	}
+	if err := tufclient.Init(p.Keys.stateDir(), root, id); err != nil {
+		return nil, err
+	}
+	return tufclient.Open(p.Keys.stateDir())
+}
+
+// ownTime is the time by which a publisher judges its own channel: none of its
+// documents has expired then. Whoever can sign anew must be able to take up a
+// channel whose timestamp ran out over a holiday; versions, which cannot run
+// out, still protect against an old state.
+func ownTime() time.Time { return time.Unix(0, 0).UTC() }
+
+func (s *session) refresh(ctx context.Context) error {
+	var err error
+	if s.meta, s.head, err = channel.RefreshAll(ctx, s.repo, s.client, ownTime()); err != nil {
+		return err
+	}
+	s.tuf, err = tufrepo.FromMetadata(s.meta)
+	return err
+}
+
+// commit signs what was staged with the keys of the named roles, snapshot and
+// timestamp, and makes it the channel's state. Then it reads the channel again
+// as any reader does, so that success means "readable".
+func (s *session) commit(ctx context.Context, retain []digest.Digest, roles ...string) error {
+	keys := tufrepo.Keys{}
+	for _, role := range append(roles, tufrepo.Snapshot, tufrepo.Timestamp) {
+		signers, err := s.p.Keys.Signers(role)
+		if err != nil {
+			return err
+		}
+		keys[role] = signers
+	}
+	files, err := s.tuf.Sign(keys, s.p.Now)
+	if err != nil {
+		return err
+	}
+	if err := commitFiles(ctx, s.repo, s.tuf, files, s.head, retain); err != nil {
+		return err
+	}
+	if err := s.refresh(ctx); err != nil {
+		return fmt.Errorf("read the channel back: %w", err)
+	}
+	return nil
+}
+
+func commitFiles(ctx context.Context, repo *oci.Repository, tuf *tufrepo.Repo, files map[string][]byte, previous digest.Digest, retain []digest.Digest) error {
+	_, err := channel.Commit(ctx, repo, channel.CommitInput{
+		Files: files, Previous: previous, Version: tuf.Versions()[tufrepo.Timestamp], Retain: retain,
+	})
+	return err
+}

@@ -1,0 +1,106 @@
+// Package strictjson reads JSON that others wrote, accepting one reading only.
+//
+// encoding/json takes the last of two equal keys, matches field names without
+// regard to case, drops fields it does not know, replaces invalid UTF-8 and
+// leaves a value untouched when the document says null. Two programs that
+// decide over the same signed bytes must not differ on any of these, so all
+// of them are refused here, before the standard decoder sees the document.
+//
+// [Check] is for documents whose fields a library decodes; [Unmarshal] is for
+// documents of ours.
+package strictjson
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"reflect"
+	"unicode/utf8"
+
+	"github.com/consign-dev/consign/internal/reason"
+)
+
+// Limits bounds the work that one document may cause. The zero value of a
+// field means the value of [Default].
+type Limits struct {
+	Bytes int // length of the document
+	Depth int // nesting of objects and arrays
+}
+
+// Default suits manifests and metadata: an OCI registry is only required to
+// accept manifests of 4 MiB (OCI Distribution Spec 1.1, Pushing Manifests),
+// and no format read here nests deeper than 20.
+var Default = Limits{Bytes: 4 << 20, Depth: 64}
+
+func (l Limits) orDefault() Limits {
+	if l.Bytes <= 0 {
+		l.Bytes = Default.Bytes
+	}
+	if l.Depth <= 0 {
+		l.Depth = Default.Depth
+	}
+	return l
+}
+
+// Check reports whether data is exactly one JSON value in valid UTF-8, without
+// duplicate keys, within lim. The error has reason malformed or too-large.
+func Check(data []byte, lim Limits) error { return check(data, nil, lim) }
+
+// Unmarshal checks data as [Check] does and decodes it into out, a non-nil
+// pointer. Unknown fields, fields in another case, and null where out has a
+// scalar or a struct are refused with reason malformed; a null for a pointer,
+// slice or map means that it is absent.
+func Unmarshal(data []byte, out any, lim Limits) error {
+	t := reflect.TypeOf(out)
+	if t == nil || t.Kind() != reflect.Pointer {
+		return reason.New(reason.Internal, "decode JSON into %T: not a pointer", out)
+	}
+	if err := check(data, t.Elem(), lim); err != nil {
+		return err
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(out); err != nil {
+		return reason.New(reason.Malformed, "%w", decodeError(err))
+	}
+	return nil
+}
+
+func check(data []byte, t reflect.Type, lim Limits) error {
+	lim = lim.orDefault()
+	if len(data) > lim.Bytes {
+		return reason.New(reason.TooLarge, "document of %d bytes, at most %d are read", len(data), lim.Bytes)
+	}
+	if !utf8.Valid(data) {
+		return reason.New(reason.Malformed, "document is not valid UTF-8")
+	}
+	// The token reader below is laxer than the grammar, so the grammar goes first.
+	if err := json.Unmarshal(data, new(anything)); err != nil {
+		return reason.New(reason.Malformed, "%w", decodeError(err))
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	w := walker{dec: dec, depth: lim.Depth}
+	if err := w.value(t, "", 0); err != nil {
+		return reason.Wrap(reason.Malformed, err)
+	}
+	return nil
+}
+
+// anything accepts every syntactically valid document and keeps none of it.
+type anything struct{}
+
+func (*anything) UnmarshalJSON([]byte) error { return nil }
+
+func decodeError(err error) error {
+	var syntax *json.SyntaxError
+	switch {
+	case errors.As(err, &syntax):
+		return &positioned{offset: syntax.Offset, err: err}
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("document ends early")
+	default:
+		return err
+	}
+}

@@ -1,0 +1,158 @@
+package tufclient
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/theupdateframework/go-tuf/v2/metadata"
+	"github.com/theupdateframework/go-tuf/v2/metadata/trustedmetadata"
+
+	"github.com/consign-dev/consign/internal/fault"
+	"github.com/consign-dev/consign/internal/reason"
+)
+
+// session is one run of the workflow. It moves from root to targets; each step
+// leaves what it accepted in the state before the next begins. Our own checks
+// come first, for their exact reasons; go-tuf's have the last word.
+type session struct {
+	state   state
+	fetcher Fetcher
+	id      Identity
+	now     time.Time
+	trusted *trustedmetadata.TrustedMetadata
+	// late is the reason for a fetched document that has expired; a stored one
+	// is always a freeze.
+	late reason.Code
+	// partial: the files are a kept set. A delegated role without a file is left
+	// out, not missed, and every name has its version.
+	partial bool
+
+	root      *rootDoc
+	rootFresh bool
+	timestamp *timestampDoc
+	snapshot  *snapshotDoc
+	// previous is the snapshot seen before this run, if its memory still counts.
+	previous *snapshotDoc
+	roles    map[string]*targetsDoc
+}
+
+func newSession(st state, f Fetcher, r *rootDoc, id Identity, now time.Time) (*session, error) {
+	trusted, err := trustedmetadata.New(r.raw)
+	if err != nil {
+		return nil, refuse(r.head.name, err)
+	}
+	// go-tuf takes the expiry instant itself as not yet expired; the
+	// specification wants the expiry to be higher than the time.
+	trusted.RefTime = now.UTC().Add(time.Nanosecond)
+	return &session{
+		state: st, fetcher: f, id: id, now: now.UTC(), trusted: trusted, late: reason.Expired,
+		root: r, roles: map[string]*targetsDoc{},
+	}, nil
+}
+
+func (s *session) updateTopLevel(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{s.updateRoot, s.updateTimestamp, s.updateSnapshot} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	_, err := s.role(ctx, metadata.TARGETS, metadata.ROOT)
+	return err
+}
+
+// fetch reads one file. A file that is not there is ErrNotFound, with reason
+// unreachable for the steps that cannot do without it.
+func (s *session) fetch(ctx context.Context, role string, version, max int64) ([]byte, error) {
+	if role != metadata.ROOT && !s.root.meta.Signed.ConsistentSnapshot && !s.partial {
+		version = 0
+	}
+	name := FileName(role, version)
+	if err := fault.Point("tufclient.fetch"); err != nil {
+		return nil, err
+	}
+	data, err := s.fetcher.Fetch(ctx, name, max)
+	if err != nil {
+		return nil, reason.Wrap(reason.Unreachable, fmt.Errorf("fetch %s: %w", name, err))
+	}
+	if int64(len(data)) > max {
+		return nil, reason.New(reason.TooLarge, "fetch %s: %d bytes, at most %d are read", name, len(data), max)
+	}
+	return bytes.Clone(data), nil
+}
+
+// fetchListed reads a file whose length and hashes another document states.
+func (s *session) fetchListed(ctx context.Context, role string, m *metadata.MetaFiles, max int64) ([]byte, error) {
+	if m.Length > max {
+		return nil, reason.New(reason.TooLarge, "%s: %d bytes, at most %d are read", versioned(role, m.Version), m.Length, max)
+	}
+	if m.Length > 0 {
+		max = m.Length
+	}
+	data, err := s.fetch(ctx, role, m.Version, max)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.VerifyLengthHashes(data); err != nil {
+		return nil, refuse(versioned(role, m.Version), err)
+	}
+	return data, nil
+}
+
+// checkExpiry refuses a document that has expired: with reason freeze when it
+// is one that was stored before, and served still.
+func (s *session) checkExpiry(h header, fetched bool) error {
+	if !h.expired(s.now) {
+		return nil
+	}
+	code := reason.Freeze
+	if fetched {
+		code = s.late
+	}
+	return reason.New(code, "%s expired at %s, it is %s", h.name, h.expires.Format(time.RFC3339), s.now.Format(time.RFC3339))
+}
+
+// equivocation keeps both documents and refuses the second.
+func (s *session) equivocation(name string, seen, served []byte) error {
+	first, err := s.state.evidence(seen)
+	second, err2 := s.state.evidence(served)
+	if err := errors.Join(err, err2); err != nil {
+		return reason.New(reason.Equivocation, "%s was signed with two contents, and the proof could not be kept: %w", name, err)
+	}
+	return reason.New(reason.Equivocation, "%s was signed with two contents: the one seen before is kept in %s, the one served now in %s", name, first, second)
+}
+
+// stored returns the newest document of a top-level role that was seen before,
+// nil when there is none or when a new root has put it out of office. A file
+// that no root of the chain vouches for was not written by us.
+func stored[T metadata.Roles](s *session, role string) (*document[T], error) {
+	name := currentFile(role)
+	_, max := kindOf[T]()
+	data, err := s.state.read(name, int64(max))
+	if err != nil || data == nil {
+		return nil, err
+	}
+	d, err := parse[T](role, data)
+	if err != nil {
+		return nil, damaged(name, err)
+	}
+	refusal := verifySigned(s.root.meta, role, d)
+	if refusal == nil {
+		return d, nil
+	}
+	for v := s.root.head.version - 1; v > 0; v-- {
+		raw, err := s.state.read(rootFile(v), MaxRoot)
+		if err != nil {
+			return nil, err
+		}
+		if raw == nil {
+			break
+		}
+		if old, err := loadRoot(metadata.ROOT, raw); err == nil && verifySigned(old.meta, role, d) == nil {
+			return nil, nil
+		}
+	}
+	return nil, damaged(name, refusal)
+}

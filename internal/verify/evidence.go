@@ -1,0 +1,193 @@
+package verify
+
+import (
+	"crypto"
+	"fmt"
+	"time"
+
+	in_toto "github.com/in-toto/attestation/go/v1"
+	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
+	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
+	protodsse "github.com/sigstore/protobuf-specs/gen/pb-go/dsse"
+	"github.com/sigstore/sigstore-go/pkg/bundle"
+	"github.com/sigstore/sigstore-go/pkg/root"
+	sigstore "github.com/sigstore/sigstore-go/pkg/verify"
+	"github.com/sigstore/sigstore/pkg/signature"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/consign-dev/consign/internal/keys"
+	"github.com/consign-dev/consign/internal/reason"
+	"github.com/consign-dev/consign/internal/sign"
+	"github.com/consign-dev/consign/internal/strictjson"
+	"github.com/consign-dev/consign/policy"
+)
+
+// MaxSignatureBytes bounds one signature bundle. Ours have 1 KiB; one by other
+// tools with log entries and time stamps has some 20 KiB.
+const MaxSignatureBytes = 256 << 10
+
+// maxSignatureDepth bounds nesting in the bundle and in what it signs; neither
+// format nests deeper than 10.
+const maxSignatureDepth = 32
+
+// CheckSignature verifies one Sigstore bundle as a signature on subject by one
+// of the accepted keys and returns whose it is. The refusals are
+//
+//   - too-large, malformed: not a bundle of the one accepted form;
+//   - untrusted-signer: the bundle names none of the accepted keys;
+//   - signature: it names an accepted key that did not make the signature, or
+//     the signature is good and about something else.
+//
+// The bundle's key hint chooses the key to try and decides nothing more: a
+// wrong hint can only cost the signature. Log entries and time stamps in the
+// bundle are not looked at, and certificates are not accepted.
+func CheckSignature(bundleJSON []byte, subject sign.Subject, accepted []crypto.PublicKey) (policy.Signer, error) {
+	envelope, hint, err := parseSignature(bundleJSON)
+	if err != nil {
+		return policy.Signer{}, fmt.Errorf("signature bundle: %w", err)
+	}
+	key, id, err := chooseKey(accepted, hint)
+	if err != nil {
+		return policy.Signer{}, fmt.Errorf("signature bundle: %w", err)
+	}
+	statement, err := verifyEnvelope(envelope, hint, key)
+	if err != nil {
+		return policy.Signer{}, reason.New(reason.Signature, "signature of key %s: %w", id, err)
+	}
+	if err := checkStatement(statement, subject); err != nil {
+		return policy.Signer{}, reason.New(reason.Signature, "signature of key %s: %w", id, err)
+	}
+	return policy.Signer{KeyID: id}, nil
+}
+
+// parseSignature takes the two things that count out of a bundle: the DSSE
+// envelope and the hint of the key.
+func parseSignature(data []byte) (*protodsse.Envelope, string, error) {
+	if err := strictjson.Check(data, strictjson.Limits{Bytes: MaxSignatureBytes, Depth: maxSignatureDepth}); err != nil {
+		return nil, "", err
+	}
+	var b protobundle.Bundle
+	if err := protojson.Unmarshal(data, &b); err != nil {
+		return nil, "", reason.Wrap(reason.Malformed, err)
+	}
+	if b.GetMediaType() != sign.MediaType {
+		return nil, "", reason.New(reason.Malformed, "mediaType %.100q, only %q is read", b.GetMediaType(), sign.MediaType)
+	}
+	hint, err := keyHint(b.GetVerificationMaterial())
+	if err != nil {
+		return nil, "", err
+	}
+	envelope := b.GetDsseEnvelope()
+	switch {
+	case envelope == nil:
+		return nil, "", reason.New(reason.Malformed, "no DSSE envelope; only signatures on in-toto statements are read")
+	case envelope.GetPayloadType() != sign.PayloadType:
+		return nil, "", reason.New(reason.Malformed, "payload type %.100q, only %q is read", envelope.GetPayloadType(), sign.PayloadType)
+	case len(envelope.GetSignatures()) != 1:
+		return nil, "", reason.New(reason.Malformed, "%d signatures in the envelope, exactly one is read", len(envelope.GetSignatures()))
+	}
+	return envelope, hint, strictjson.Check(envelope.GetPayload(), strictjson.Limits{Bytes: MaxSignatureBytes, Depth: maxSignatureDepth})
+}
+
+func keyHint(m *protobundle.VerificationMaterial) (string, error) {
+	switch content := m.GetContent().(type) {
+	case *protobundle.VerificationMaterial_PublicKey:
+		return content.PublicKey.GetHint(), nil
+	case *protobundle.VerificationMaterial_Certificate, *protobundle.VerificationMaterial_X509CertificateChain:
+		return "", reason.New(reason.UntrustedSigner, "signed with a certificate; this version accepts signatures made with a key only")
+	default:
+		return "", reason.New(reason.Malformed, "no verification material; the hint of a public key is needed")
+	}
+}
+
+// chooseKey returns the accepted key that the hint names, and its id.
+func chooseKey(accepted []crypto.PublicKey, hint string) (crypto.PublicKey, string, error) {
+	if hint == "" {
+		return nil, "", reason.New(reason.UntrustedSigner, "names no key, so no accepted key can be tried")
+	}
+	for _, pub := range accepted {
+		h, err := keys.Hint(pub)
+		if err != nil {
+			return nil, "", err
+		}
+		if h == hint {
+			id, err := keys.ID(pub)
+			return pub, id, err
+		}
+	}
+	return nil, "", reason.New(reason.UntrustedSigner, "signed by key %.100q (base64 of its SHA-256), which is none of the %d accepted keys", hint, len(accepted))
+}
+
+// verifyEnvelope returns the statement that key signed. The verifier is given
+// the envelope and the hint and none of the bundle's other members, which
+// would otherwise be parsed without being of any account.
+func verifyEnvelope(envelope *protodsse.Envelope, hint string, key crypto.PublicKey) (*in_toto.Statement, error) {
+	entity, err := bundle.NewBundle(minimal(envelope, hint))
+	if err != nil {
+		return nil, err
+	}
+	verifier, err := signature.LoadDefaultVerifier(key)
+	if err != nil {
+		return nil, err
+	}
+	material := root.NewTrustedPublicKeyMaterial(func(string) (root.TimeConstrainedVerifier, error) {
+		return root.NewExpiringKey(verifier, time.Time{}, time.Time{}), nil
+	})
+	v, err := sigstore.NewVerifier(material, sigstore.WithNoObserverTimestamps())
+	if err != nil {
+		return nil, err
+	}
+	// "Unsafe" leaves the subject to the caller: checkStatement asks for more
+	// than the library would, and says what it found.
+	result, err := v.Verify(entity, sigstore.NewPolicy(sigstore.WithoutArtifactUnsafe(), sigstore.WithKey()))
+	if err != nil {
+		return nil, err
+	}
+	return result.Statement, nil
+}
+
+func minimal(envelope *protodsse.Envelope, hint string) *protobundle.Bundle {
+	return &protobundle.Bundle{
+		MediaType: sign.MediaType,
+		VerificationMaterial: &protobundle.VerificationMaterial{
+			Content: &protobundle.VerificationMaterial_PublicKey{PublicKey: &protocommon.PublicKeyIdentifier{Hint: hint}},
+		},
+		Content: &protobundle.Bundle_DsseEnvelope{DsseEnvelope: envelope},
+	}
+}
+
+// checkStatement insists that a verified statement is a plain signature on
+// exactly this subject: one subject, its name, one sha256 digest.
+func checkStatement(s *in_toto.Statement, want sign.Subject) error {
+	if s.GetType() != sign.StatementType {
+		return fmt.Errorf("is on a statement of type %.100q, not %q", s.GetType(), sign.StatementType)
+	}
+	if s.GetPredicateType() != sign.PredicateType {
+		return fmt.Errorf("is on a statement with predicate type %.100q, which is no signature (%q)", s.GetPredicateType(), sign.PredicateType)
+	}
+	if n := len(s.GetSubject()); n != 1 {
+		return fmt.Errorf("is on a statement with %d subjects, not one", n)
+	}
+	subject := s.GetSubject()[0]
+	if subject.GetName() != want.Name {
+		return fmt.Errorf("is for %.250q, not for %q", subject.GetName(), want.Name)
+	}
+	digests := subject.GetDigest()
+	if got, ok := digests["sha256"]; !ok || len(digests) != 1 {
+		return fmt.Errorf("names %d digests of %q, exactly one sha256 is needed", len(digests), want.Name)
+	} else if got != want.Digest.Encoded() || want.Digest.Algorithm() != "sha256" {
+		return fmt.Errorf("is for %q with digest sha256:%.64s, not %s", want.Name, got, want.Digest)
+	}
+	return nil
+}
+
+// UnverifiedKeyHint returns the hint of the key that a signature bundle claims
+// to be made with, "" when it has none or cannot be read. Anyone can write any
+// hint: it is for listings only.
+func UnverifiedKeyHint(bundleJSON []byte) string {
+	_, hint, err := parseSignature(bundleJSON)
+	if err != nil {
+		return ""
+	}
+	return hint
+}

@@ -1,0 +1,149 @@
+package verify
+
+import (
+	"encoding/json"
+	"fmt"
+	"sort"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/consign-dev/consign/internal/reason"
+)
+
+// Render is the exact Compose project that an applier made of one component.
+// It comes from a program that parses untrusted input, so nothing about it is
+// believed: it is checked whole.
+type Render struct {
+	// Component is the name of the component.
+	Component string
+	// Project is the resolved project as JSON.
+	Project []byte
+}
+
+// Permit says that exactly these objects may be applied. Only [Verdict.Permit]
+// makes one.
+type Permit struct {
+	verdict *Verdict
+	parts   []PermittedComponent
+	steps   []Step
+}
+
+// PermittedComponent is one checked render.
+type PermittedComponent struct {
+	Component
+	// Render is the project as JSON and Digest its sha256 digest.
+	Render []byte
+	Digest digest.Digest
+	// Images are the digest references in the render, sorted, each once.
+	Images []string
+}
+
+// Verdict returns the verdict that the permit rests on.
+func (p *Permit) Verdict() *Verdict { return p.verdict }
+
+// Components returns what may be applied, in order.
+func (p *Permit) Components() []PermittedComponent { return p.parts }
+
+// Steps returns all checks from the release to the grants.
+func (p *Permit) Steps() []Step { return p.steps }
+
+// Permit checks one render per component, in the verdict's order: each asks for
+// nothing that the policy does not grant and runs nothing but images of the
+// bundle.
+func (v *Verdict) Permit(renders []Render) (*Permit, error) {
+	const rule = "the rendered objects ask for nothing beyond the policy's grants and run only images of the bundle"
+	t := &trail{steps: append([]Step(nil), v.steps...)}
+	if len(renders) != len(v.components) {
+		return nil, t.refuse("grants", rule, v.release.policy.digest, reason.Internal,
+			fmt.Errorf("%d renders for %d components", len(renders), len(v.components)))
+	}
+	p := &Permit{verdict: v}
+	for n, r := range renders {
+		part, err := v.permit(v.components[n], r)
+		if err != nil {
+			return nil, t.refuse("grants", rule, v.release.policy.digest, reason.Grant, fmt.Errorf("component %s: %w", v.components[n].Name, err))
+		}
+		p.parts = append(p.parts, part)
+	}
+	t.pass("grants", rule, v.release.policy.digest, "%d component(s)", len(p.parts))
+	p.steps = t.steps
+	return p, nil
+}
+
+func (v *Verdict) permit(c Component, r Render) (PermittedComponent, error) {
+	var none PermittedComponent
+	if r.Component != c.Name {
+		return none, reason.New(reason.Internal, "the render is of component %q", r.Component)
+	}
+	if err := v.release.rules.Grants.CheckCompose(r.Project); err != nil {
+		return none, err
+	}
+	images, err := v.checkRender(c, r.Project)
+	if err != nil {
+		return none, err
+	}
+	return PermittedComponent{Component: c, Render: r.Project, Digest: digest.SHA256.FromBytes(r.Project), Images: images}, nil
+}
+
+// checkRender reads the two things that grants do not cover: the project's
+// name, which is ours to give, and the images.
+func (v *Verdict) checkRender(c Component, project []byte) ([]string, error) {
+	var doc struct {
+		Name     string `json:"name"`
+		Services map[string]struct {
+			Image string `json:"image"`
+		} `json:"services"`
+	}
+	if err := json.Unmarshal(project, &doc); err != nil {
+		return nil, reason.New(reason.Render, "the render is not a Compose project: %w", err)
+	}
+	if doc.Name != c.Project {
+		return nil, reason.New(reason.Render, "the render names project %q where %q was given", doc.Name, c.Project)
+	}
+	seen := map[string]bool{}
+	for name, s := range doc.Services {
+		if !v.allows(s.Image) {
+			return nil, reason.New(reason.ImageUnpinned, "services.%s.image: %q is not an image of the bundle", name, s.Image)
+		}
+		seen[s.Image] = true
+	}
+	images := make([]string, 0, len(seen))
+	for i := range seen {
+		images = append(images, i)
+	}
+	sort.Strings(images)
+	return images, nil
+}
+
+func (v *Verdict) allows(image string) bool {
+	_, d, ok := strings.Cut(image, "@")
+	if !ok {
+		return false
+	}
+	for _, i := range v.images {
+		if string(i.Manifest.Digest) == d {
+			return true
+		}
+	}
+	return false
+}
+
+// Manifest is the small JSON document that names every render of the permit
+// with its digest; its own digest is what the device log calls the render.
+func (p *Permit) Manifest() []byte {
+	type entry struct {
+		Component string        `json:"component"`
+		Project   string        `json:"project"`
+		Render    digest.Digest `json:"render"`
+	}
+	list := make([]entry, 0, len(p.parts))
+	for _, part := range p.parts {
+		list = append(list, entry{part.Name, part.Project, part.Digest})
+	}
+	data, err := json.Marshal(list)
+	if err != nil {
+		panic("verify: strings always marshal: " + err.Error())
+	}
+	return data
+}

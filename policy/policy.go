@@ -1,0 +1,124 @@
+// Package policy holds what an operator allows on a device: the TrustPolicy.
+//
+// A TrustPolicy is a YAML document that the operator signs offline; it reaches
+// a device as the target "policy" of the deployment channel, and nothing else
+// can change it. It names the release channels of suppliers and, for each
+// application, who must have signed it and what it may do. Whatever it does
+// not name is denied. docs/spec/policy.md describes it field by field.
+//
+//	apiVersion: consign.dev/v1alpha1
+//	kind: TrustPolicy
+//	channels:
+//	  acme:
+//	    repository: registry.example.com/acme/releases
+//	    root: acme-root.json
+//	applications:
+//	  - id: com-example-line-monitor
+//	    channel: acme
+//	    signatures:
+//	      - role: supplier
+//	        threshold: 1
+//	        keys:
+//	          - |
+//	            -----BEGIN PUBLIC KEY-----
+//	            ...
+//	            -----END PUBLIC KEY-----
+//	    minimumVersion: 1.2.0
+//	    mayRemove: true
+//
+// The package is pure: bytes and values in, a decision out. A document is
+// judged whole when it is parsed, so a mistake shows when the operator signs a
+// policy and not when a device needs it.
+package policy
+
+import (
+	"fmt"
+
+	"github.com/consign-dev/consign/internal/reason"
+	"github.com/consign-dev/consign/internal/strictyaml"
+)
+
+// The two fields that say which document this is.
+const (
+	APIVersion = "consign.dev/v1alpha1"
+	Kind       = "TrustPolicy"
+)
+
+// TrustPolicy is the whole document. Use [Parse] to get one that is valid.
+type TrustPolicy struct {
+	APIVersion string `yaml:"apiVersion"`
+	Kind       string `yaml:"kind"`
+	// Channels are the suppliers' release channels by the name that
+	// applications, deployments and the device log call them.
+	Channels map[string]ReleaseChannel `yaml:"channels"`
+	// Applications are the only ones that may run.
+	Applications []Application `yaml:"applications"`
+}
+
+// ReleaseChannel is where a supplier lists its releases.
+type ReleaseChannel struct {
+	// Repository is host/path of an OCI repository, without scheme, tag or digest.
+	Repository string `yaml:"repository"`
+	// Root is the title of the file in the policy artifact that holds the
+	// channel's TUF root metadata.
+	Root string `yaml:"root"`
+}
+
+// Application is what is allowed for one application id.
+type Application struct {
+	// ID is the Margo application id; it is compared exactly.
+	ID string `yaml:"id"`
+	// Channel is a name in [TrustPolicy.Channels]. Only that channel can release
+	// the application.
+	Channel string `yaml:"channel"`
+	// Signatures must all be satisfied; there is at least one.
+	Signatures []SignatureRule `yaml:"signatures"`
+	// MinimumVersion is the SemVer version below which nothing is installed,
+	// whatever an order says. Empty means no floor.
+	MinimumVersion string `yaml:"minimumVersion"`
+	// MayRemove lets the everyday deploy role take the application away.
+	MayRemove bool `yaml:"mayRemove"`
+	// MayDeleteVolumes lets a removal delete the application's data, too.
+	MayDeleteVolumes bool `yaml:"mayDeleteVolumes"`
+	// OnNoGood is what to do with a running application that this policy no
+	// longer allows when there is nothing allowed to replace it: [Keep] or
+	// [Stop]. Parse turns an absent value into [Keep].
+	OnNoGood string `yaml:"onNoGood"`
+	// Grants is what the application may ask of the machine beyond the default.
+	Grants Grants `yaml:"grants"`
+}
+
+// The values of [Application.OnNoGood].
+const (
+	Keep = "keep"
+	Stop = "stop"
+)
+
+// Parse reads and validates a TrustPolicy. An error has reason malformed or
+// too-large and names the field.
+func Parse(data []byte) (*TrustPolicy, error) {
+	var p TrustPolicy
+	if err := strictyaml.Unmarshal(data, &p, strictyaml.Default); err != nil {
+		return nil, reason.Wrap(reason.Malformed, fmt.Errorf("trust policy: %w", err))
+	}
+	if err := p.validate(); err != nil {
+		return nil, reason.Wrap(reason.Malformed, fmt.Errorf("trust policy: %w", err))
+	}
+	for i := range p.Applications {
+		if p.Applications[i].OnNoGood == "" {
+			p.Applications[i].OnNoGood = Keep
+		}
+	}
+	return &p, nil
+}
+
+// Application returns the rules for an application id. An application that the
+// policy does not name is refused with reason rule.
+func (p *TrustPolicy) Application(id string) (*Application, error) {
+	for i := range p.Applications {
+		if p.Applications[i].ID == id {
+			return &p.Applications[i], nil
+		}
+	}
+	return nil, reason.New(reason.Rule, "the trust policy does not allow application %q: it has no entry for it", id)
+}

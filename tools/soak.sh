@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# soak.sh FUZZTIME DURATION: fuzz every fuzz target for FUZZTIME each, then run
+# all tests again and again, shuffled and uncached, until DURATION is over. The
+# first failure ends it. Run it with "make soak".
+set -euo pipefail
+
+fuzztime=$1
+duration=$2
+case $duration in
+  *h) seconds=$((${duration%h} * 3600)) ;;
+  *m) seconds=$((${duration%m} * 60)) ;;
+  *s) seconds=${duration%s} ;;
+  *) echo "SOAK must be a number with h, m or s, such as 30m" >&2; exit 2 ;;
+esac
+
+grep -rlE --include='*_test.go' '^func Fuzz' cmd internal policy tools | xargs -r -n1 dirname | sort -u |
+  while read -r dir; do
+    grep -hoE '^func Fuzz[A-Za-z0-9_]*' "$dir"/*_test.go | cut -d' ' -f2 | while read -r target; do
+      echo "== fuzz $dir $target for $fuzztime"
+      go test -run '^$' -fuzz "^$target\$" -fuzztime "$fuzztime" "./$dir" </dev/null
+    done
+  done
+
+end=$((SECONDS + seconds))
+round=0
+while [ $SECONDS -lt $end ]; do
+  round=$((round + 1))
+  echo "== round $round of all tests"
+  go run ./tools/testsummary -- -count=1 -shuffle=on -timeout 15m ./...
+done
+echo "soak: $round rounds without a failure"

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// event is one line of go test -json; see "go doc test2json".
+type event struct {
+	Action     string
+	Package    string
+	ImportPath string // of build output
+	Test       string
+	Output     string
+}
+
+// summary counts tests and keeps what is printed about failures.
+type summary struct {
+	live                    io.Writer
+	passed, failed, skipped int
+	packages                []string            // the ok and FAIL lines, in order
+	failures                []string            // names of failed tests
+	output                  map[string][]string // of tests and packages not yet known to have passed
+	badPackage              map[string]bool     // packages with a failed test
+}
+
+func newSummary(live io.Writer) *summary {
+	return &summary{live: live, output: map[string][]string{}, badPackage: map[string]bool{}}
+}
+
+func (s *summary) read(r io.Reader) error {
+	lines := bufio.NewReader(r)
+	for {
+		line, err := lines.ReadString('\n')
+		if line != "" {
+			s.line(line)
+		}
+		switch err {
+		case nil:
+		case io.EOF:
+			return nil
+		default:
+			return err
+		}
+	}
+}
+
+// line takes one line. What is no JSON was printed by the go command itself.
+func (s *summary) line(line string) {
+	var e event
+	if !strings.HasPrefix(line, "{") || json.Unmarshal([]byte(line), &e) != nil {
+		fmt.Fprint(s.live, line)
+		return
+	}
+	switch {
+	case e.Action == "output" && e.Test == "" && isPackageLine(e.Output):
+		s.packageLine(e.Output)
+	case e.Action == "output":
+		s.output[key(e)] = append(s.output[key(e)], e.Output)
+	case e.Action == "build-output":
+		fmt.Fprint(s.live, e.Output)
+	case e.Test != "":
+		s.test(e)
+	case e.Action == "fail":
+		s.failedPackage(e)
+	}
+}
+
+func key(e event) string { return e.Package + " " + e.Test }
+
+// isPackageLine tells "ok  \tpkg\t1.2s" and "FAIL\tpkg ..." from other output;
+// packages without tests are not worth a line.
+func isPackageLine(out string) bool {
+	return strings.HasPrefix(out, "ok  \t") || strings.HasPrefix(out, "FAIL\t")
+}
+
+func (s *summary) packageLine(out string) {
+	fmt.Fprint(s.live, out)
+	s.packages = append(s.packages, out)
+}
+
+func (s *summary) test(e event) {
+	switch e.Action {
+	case "pass":
+		s.passed++
+	case "skip":
+		s.skipped++
+		fmt.Fprintf(s.live, "skipped: %s %s\n", e.Package, e.Test)
+	case "fail":
+		s.failed++
+		s.badPackage[e.Package] = true
+		s.failures = append(s.failures, key(e))
+		s.show(e)
+	default:
+		return
+	}
+	delete(s.output, key(e))
+}
+
+// failedPackage counts a package that failed without a failed test: it did not
+// build, it crashed, or its TestMain gave up.
+func (s *summary) failedPackage(e event) {
+	if s.badPackage[e.Package] {
+		return
+	}
+	s.failed++
+	s.failures = append(s.failures, e.Package)
+	// A crash leaves the output of the tests that were running.
+	for k, out := range s.output {
+		if strings.HasPrefix(k, e.Package+" ") {
+			fmt.Fprint(s.live, strings.Join(out, ""))
+			delete(s.output, k)
+		}
+	}
+}
+
+func (s *summary) show(e event) {
+	fmt.Fprintf(s.live, "--- failed: %s\n%s", key(e), strings.Join(s.output[key(e)], ""))
+}
+
+// write prints the package lines, the failures, and the counts as the last line.
+func (s *summary) write(w io.Writer) {
+	for _, line := range s.packages {
+		fmt.Fprint(w, line)
+	}
+	for _, name := range s.failures {
+		fmt.Fprintf(w, "failed: %s\n", name)
+	}
+	fmt.Fprintf(w, "%d passed, %d failed, %d skipped\n", s.passed, s.failed, s.skipped)
+}
