@@ -8,23 +8,220 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 bin=${CONSIGN_BIN:-$root/bin}
 engine=${CONSIGN_TEST_ENGINE:?run this with: make demo}
 work=$(mktemp -d "${TMPDIR:-/tmp}/consign-demo.XXXXXX")
-port=${CONSIGN_DEMO_PORT:-18080}
+registry_port=${CONSIGN_DEMO_REGISTRY_PORT:-5050}
+content_port=${CONSIGN_DEMO_CONTENT_PORT:-5051}
+app_port=${CONSIGN_DEMO_APP_PORT:-18080}
+registry=127.0.0.1:$registry_port
+releases=$registry/acme/releases
+deployments=$registry/plant/deployments
 registry_pid=
+export CGO_ENABLED=0
 
-bold() { if [ -t 1 ]; then printf '\033[1m%s\033[0m\n' "$*"; else printf '%s\n' "$*"; fi; }
-chapter() { printf '\n'; bold "== $*"; }
+cd "$work"
+export PATH=$bin:$PATH
+
+chapter() { printf '\n== %s\n' "$*"; }
 say() { printf '   %s\n' "$*"; }
-run() { printf '\n   $ %s\n' "${*//$work\//}" >&2; "$@" 2>&1 | sed 's/^/     /'; return "${PIPESTATUS[0]}"; }
+fail() { printf 'demo: %s\n' "$*" >&2; exit 1; }
+
+# run shows a command and its output, indented, and keeps its exit code.
+run() {
+  printf '   $ %s\n' "$*"
+  local code=0
+  "$@" >out 2>&1 || code=$?
+  sed 's/^/     /' out
+  return "$code"
+}
+
+# refused runs a cycle that must be refused for the given reason, and shows that
+# the application still answers as before.
+refused() {
+  local reason=$1 code=0
+  run agent sync --config agent.yaml || code=$?
+  [ "$code" -ne 0 ] || fail "the device accepted what it must refuse"
+  grep -q "($reason)" out || fail "the refusal does not say $reason"
+  expect 'Hello, line 3 (hello 1.0.0)'
+  say "refused with reason $reason (exit $code); the running application was not touched"
+}
+
+answer() {
+  exec 3<>"/dev/tcp/127.0.0.1/$app_port"
+  printf 'GET / HTTP/1.0\r\nHost: localhost\r\n\r\n' >&3
+  sed '1,/^\r$/d' <&3
+  exec 3>&-
+}
+
+expect() {
+  local got
+  got=$(answer) || fail "the application does not answer"
+  [ "$got" = "$1" ] || fail "the application answers '$got', expected '$1'"
+  say "GET http://127.0.0.1:$app_port/ answers: $got"
+}
+
+start_registry() {
+  publisher registry serve --dir registry --listen "$registry" >registry.log 2>&1 &
+  registry_pid=$!
+  for _ in $(seq 100); do
+    if (exec 3<>"/dev/tcp/127.0.0.1/$registry_port") 2>/dev/null; then return; fi
+    sleep 0.1
+  done
+  fail "the registry did not start: $(tail -n 3 registry.log)"
+}
+
+stop_registry() {
+  [ -z "$registry_pid" ] || { kill "$registry_pid" && wait "$registry_pid"; } 2>/dev/null || true
+  registry_pid=
+}
 
 cleanup() {
-  code=$?
+  local code=$?
   trap - EXIT INT TERM
   set +e
-  if [ -f "$work/agent.yaml" ]; then
-    "$bin/agent" --config "$work/agent.yaml" teardown >/dev/null 2>&1
+  # When the demo broke off, what it started on the engine is still ordered:
+  # take the order away and let the device obey.
+  if [ "$code" -ne 0 ] && [ -n "$registry_pid" ] && [ -d state ]; then
+    publisher undeploy hello --device press-07 --channel "$deployments" --keys plant --passphrase-file passphrase >/dev/null 2>&1
+    agent sync --config agent.yaml >/dev/null 2>&1
   fi
-  [ -n "$registry_pid" ] && kill "$registry_pid" 2>/dev/null && wait "$registry_pid" 2>/dev/null
-  rm -rf "$work"
+  stop_registry
+  cd / && rm -rf "$work"
   exit "$code"
 }
-trap cleanup EXIT INT TERM
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# release packs one version of the example application into a directory of its
+# own. The program is built here, into an image without a base image.
+release() {
+  local version=$1 dir=package-$1
+  cp -r "$root/examples/hello/package" "$dir"
+  rm -rf "$dir/images" "$dir/consign.lock"
+  sed -i "s/1\.0\.0/$version/" "$dir/margo.yaml" "$dir/components/hello-stack/compose.yaml"
+  (cd "$root" && go build -trimpath -buildvcs=false -ldflags "-s -w -buildid=$version" -o "$work/hello" ./examples/hello)
+  (cd "$root" && go run -buildvcs=false ./tools/mkimage -binary "$work/hello" -out "$work/$dir/images" \
+    -ref "localhost/hello:$version" -platform "linux/$(go env GOARCH)" -env "VERSION=$version") >/dev/null
+}
+
+publish() { run publisher publish "package-$1" --channel "$releases" --keys acme --passphrase-file passphrase; }
+deploy() { run publisher deploy "hello@$1" "${@:2}" --device press-07 --channel "$deployments" --keys plant --passphrase-file passphrase; }
+
+printf 'only for this demo\n' >passphrase
+chmod 600 passphrase
+
+chapter "1. A registry on loopback"
+start_registry
+say "an OCI registry serves $work/registry on $registry; nobody trusts it"
+
+chapter "2. The supplier: a release channel, and an application in it"
+run publisher channel init "$releases" --kind releases --keys acme --passphrase-file passphrase
+release 1.0.0
+say "built a static web service into an image of its own; the package is a margo.yaml and a compose.yaml"
+publish 1.0.0
+
+chapter "3. The operator: a deployment channel, a policy, a device, an order"
+run publisher channel init "$deployments" --kind deployments --keys plant --passphrase-file passphrase
+cp acme/root.json acme-root.json
+cat >policy.yaml <<EOF
+apiVersion: consign.dev/v1alpha1
+kind: TrustPolicy
+channels:
+  acme:
+    repository: $releases
+    root: acme-root.json
+applications:
+  - id: hello
+    channel: acme
+    mayRemove: true
+    signatures:
+      - role: supplier
+        threshold: 1
+        keys:
+          - |
+$(sed 's/^/            /' acme/signing.pem.pub)
+EOF
+say "the policy trusts one key of that supplier, for one application"
+run publisher policy set policy.yaml --channel "$deployments" --keys plant --passphrase-file passphrase
+
+cat >agent.yaml <<EOF
+stateDir: $work/state
+engine: $engine
+registryAddress: 127.0.0.1:$content_port
+EOF
+run agent init --config agent.yaml --channel "$deployments" --root plant/root.json --device press-07
+log_key=$(sed -n 's/^log key: //p' out)
+run publisher device add press-07 --log-key "$log_key" --channel "$deployments" --keys plant --passphrase-file passphrase
+deploy 1.0.0 --set "greeting=Hello, line 3" --set "port=$app_port"
+
+chapter "4. The device: refresh, verify, fetch, apply"
+run agent sync --config agent.yaml
+expect 'Hello, line 3 (hello 1.0.0)'
+run agent verify hello --explain --config agent.yaml
+agent log checkpoint --config agent.yaml >kept.checkpoint
+say "the operator keeps a checkpoint of the device's log: kept.checkpoint"
+
+chapter "5. Attacks: version 1.1.0 is ordered, and somebody is in the registry"
+cp registry/plant/deployments/index.json older-index.json
+release 1.1.0
+publish 1.1.0
+deploy 1.1.0
+
+say ""
+say "-- a layer of 1.1.0, not yet fetched, is overwritten on the registry's disk"
+layer=$(ls -S package-1.1.0/images/blobs/sha256 | head -n 1)
+blob=registry/acme/hello/blobs/sha256/$layer
+size=$(stat -c %s "$blob")
+cp "$blob" genuine.layer
+head -c "$size" /dev/zero >"$blob"
+refused digest-mismatch
+
+say ""
+say "-- another supplier's hello 1.1.0, correctly signed by her, is put in its place"
+stop_registry
+mv registry/acme genuine.acme
+start_registry
+run publisher channel init "$releases" --kind releases --keys mallory --passphrase-file passphrase
+run publisher publish package-1.1.0 --channel "$releases" --keys mallory --passphrase-file passphrase
+refused untrusted-signer
+stop_registry
+rm -rf registry/acme
+mv genuine.acme registry/acme
+
+say ""
+say "-- the registry puts an older 'tuf' tag back, from before the order"
+cp registry/plant/deployments/index.json newest-index.json
+cp older-index.json registry/plant/deployments/index.json
+start_registry
+refused rollback
+stop_registry
+cp newest-index.json registry/plant/deployments/index.json
+start_registry
+
+say ""
+say "-- the supplier's own 1.2.0 asks for privileged mode, and the operator orders it"
+release 1.2.0
+sed -i 's/^    read_only: true/    privileged: true\n&/' package-1.2.0/components/hello-stack/compose.yaml
+publish 1.2.0
+deploy 1.2.0
+refused grant
+
+chapter "6. The registry is repaired: the upgrade to 1.1.0"
+cp genuine.layer "$blob"
+deploy 1.1.0
+run agent sync --config agent.yaml
+expect 'Hello, line 3 (hello 1.1.0)'
+run agent status --config agent.yaml
+
+chapter "7. The auditor: the whole story, offline"
+run auditor verify state/log --key "$log_key" --since kept.checkpoint
+run auditor events state/log --key "$log_key"
+cp -r state/log copy
+entries=$(find copy/tile/entries -type f | sort | head -n 1)
+printf 'X' | dd of="$entries" bs=1 seek=300 conv=notrunc status=none
+say "one byte of a copy of the log is changed:"
+if run auditor verify copy --key "$log_key"; then fail "the auditor did not find the changed byte"; fi
+
+chapter "8. The end: the order is taken back, and the device obeys"
+run publisher undeploy hello --device press-07 --channel "$deployments" --keys plant --passphrase-file passphrase
+run agent sync --config agent.yaml
+say "done; nothing is left running"

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/consign-dev/consign/internal/agent"
+	"github.com/consign-dev/consign/internal/audit"
 	"github.com/consign-dev/consign/internal/cli"
 )
 
@@ -63,6 +64,7 @@ func (g *globals) look() (*agent.Agent, error) {
 }
 
 func (g *globals) options() (agent.Config, agent.Options, error) {
+	quietTessera()
 	cfg, err := g.load()
 	if err != nil {
 		return cfg, agent.Options{}, err
@@ -87,3 +89,7 @@ func parseBuildTime() (time.Time, error) {
 }
 
 func program() string { return cli.ReadVersion("agent").String() }
+
+// quietTessera keeps the log library's own notes off the terminal: what a person
+// has to know about the device log is in the errors and results.
+func quietTessera() { audit.SetTesseraLogger(slog.New(slog.DiscardHandler)) }

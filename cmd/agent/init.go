@@ -26,6 +26,7 @@ registry. It prints the device's log key, which the operator records with
 		Example: "  agent init --channel registry.example/plant/deployments --root plant-root.json --device press-07",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			quietTessera()
 			cfg, err := g.load()
 			if err != nil {
 				return err

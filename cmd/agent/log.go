@@ -3,11 +3,11 @@ package main
 import (
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/consign-dev/consign/internal/audit"
+	"github.com/consign-dev/consign/internal/auditor"
 	"github.com/consign-dev/consign/internal/cli"
 )
 
@@ -39,11 +39,7 @@ func logEventsCommand(g *globals) *cobra.Command {
 			if _, err := a.Events(cmd.Context(), func(e audit.Entry) error { entries = append(entries, e); return nil }); err != nil {
 				return err
 			}
-			return cli.Out(cmd).Print(map[string]any{"events": entries}, func(w io.Writer) {
-				for _, e := range entries {
-					writeEvent(w, e)
-				}
-			})
+			return auditor.PrintEvents(cli.Out(cmd), entries)
 		},
 	}
 }
@@ -68,12 +64,4 @@ neither cut nor rewritten: auditor verify LOG --key KEY --since FILE.`,
 			return cli.Out(cmd).Print(map[string]string{"checkpoint": string(signed)}, func(w io.Writer) { fmt.Fprint(w, string(signed)) })
 		},
 	}
-}
-
-func writeEvent(w io.Writer, e audit.Entry) {
-	fmt.Fprintf(w, "%4d  %s  %-12s %s %s", e.Seq, e.Time.Format(time.RFC3339), e.Kind, cli.Safe(e.Application), cli.Safe(e.Release))
-	if e.Reason != "" {
-		fmt.Fprintf(w, "  (%s at %s) %s", e.Reason, cli.Safe(e.Step), cli.Safe(e.Message))
-	}
-	fmt.Fprintln(w)
 }

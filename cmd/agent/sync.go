@@ -27,7 +27,7 @@ func syncCommand(g *globals) *cobra.Command {
 			}
 			defer done()
 			res, err := a.Sync(cmd.Context(), time.Now())
-			if printErr := cli.Out(cmd).Print(res, func(w io.Writer) { writeResult(w, res) }); printErr != nil {
+			if printErr := cli.Out(cmd).Print(res, func(w io.Writer) { writeResult(w, res, err) }); printErr != nil {
 				err = errors.Join(err, printErr)
 			}
 			if err != nil {
@@ -38,7 +38,7 @@ func syncCommand(g *globals) *cobra.Command {
 	}
 }
 
-func writeResult(w io.Writer, res *agent.Result) {
+func writeResult(w io.Writer, res *agent.Result, err error) {
 	for _, c := range res.Changes {
 		fmt.Fprintf(w, "%-9s %s %s", c.Action, cli.Safe(c.Application), cli.Safe(c.Version))
 		if c.Reason != "" {
@@ -46,7 +46,7 @@ func writeResult(w io.Writer, res *agent.Result) {
 		}
 		fmt.Fprintln(w)
 	}
-	if len(res.Changes) == 0 {
+	if len(res.Changes) == 0 && err == nil {
 		fmt.Fprintln(w, "nothing changed")
 	}
 }

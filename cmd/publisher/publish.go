@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,7 +37,6 @@ func (f *packFlags) pack(cmd *cobra.Command, g *globals, dir, channel string, ou
 	}
 	return pack.Pack(cmd.Context(), pack.Options{
 		Dir: dir, Out: out, Client: client, Images: images, Locked: f.locked, Channel: channel,
-		Log: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)),
 	})
 }
 

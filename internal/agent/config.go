@@ -34,7 +34,8 @@ type Config struct {
 	PollInterval string `yaml:"pollInterval"`
 	// CAFile is a PEM file of further certificate authorities for registries.
 	CAFile string `yaml:"caFile"`
-	// DockerConfig is a Docker config.json with registry credentials.
+	// DockerConfig is a Docker config.json with registry credentials; empty means
+	// the usual place in the home directory of the agent's user, if it is there.
 	DockerConfig string `yaml:"dockerConfig"`
 	// Capabilities is a Margo DeviceCapabilities JSON file, matched against the
 	// device constraints of packages.
@@ -48,7 +49,6 @@ func DefaultConfig() Config {
 		Engine:          "unix:///var/run/docker.sock",
 		RegistryAddress: "127.0.0.1:5127",
 		PollInterval:    "5m",
-		DockerConfig:    "/etc/consign/registry-credentials.json",
 	}
 }
 

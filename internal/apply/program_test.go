@@ -161,6 +161,15 @@ func TestAProgramThatMisbehaves(t *testing.T) {
 	}
 }
 
+// A device that cannot confine a render is at fault, not the component.
+func TestARenderOutsideOfTheSandboxIsRefused(t *testing.T) {
+	cmd := exec.Command(applierCompose(t).path, "render")
+	out, err := cmd.Output()
+	if err != nil || !strings.Contains(string(out), `"reason":"internal"`) || !strings.Contains(string(out), "not started in namespaces") {
+		t.Errorf("%s, %v", out, err)
+	}
+}
+
 func TestAProgramThatIsNotThere(t *testing.T) {
 	if _, err := NewProgram("applier-compose"); err == nil {
 		t.Error("a relative path was accepted")

@@ -47,9 +47,17 @@ type testLog struct {
 	dir string
 	key *Key
 	n   int
+
+	private string // the text of key
 }
 
 func newKey(t testing.TB) *Key {
+	t.Helper()
+	key, _ := newPrivateKey(t)
+	return key
+}
+
+func newPrivateKey(t testing.TB) (*Key, string) {
 	t.Helper()
 	private, public, err := GenerateKey(testDevice)
 	must(t, err)
@@ -58,12 +66,13 @@ func newKey(t testing.TB) *Key {
 	if key.Public() != public {
 		t.Fatalf("public key %s, want %s", key.Public(), public)
 	}
-	return key
+	return key, private
 }
 
 func newLog(t testing.TB) *testLog {
 	t.Helper()
-	l := &testLog{t: t, dir: filepath.Join(t.TempDir(), "log"), key: newKey(t)}
+	l := &testLog{t: t, dir: filepath.Join(t.TempDir(), "log")}
+	l.key, l.private = newPrivateKey(t)
 	must(t, Create(t.Context(), l.dir, l.key))
 	l.open()
 	t.Cleanup(func() { _ = l.Close() })

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/consign-dev/consign/internal/channel"
+	"github.com/consign-dev/consign/internal/reason"
 )
 
 func TestAppRepository(t *testing.T) {

@@ -277,14 +277,19 @@ func TestDecodeRefusesWhatEncodeDidNotWrite(t *testing.T) {
 }
 
 func TestReplaceImages(t *testing.T) {
-	p := mustLoad(t, "services: {a: {image: 'x:1', pull_policy: always}, b: {image: y}}", nil)
-	if err := ReplaceImages(p, map[string]string{"x:1": "127.0.0.1:5000/c@sha256:1"}); !reason.Is(err, reason.ImageUnpinned) || !strings.Contains(err.Error(), `"y"`) {
+	const pin1, pin2 = "127.0.0.1:5000/c@sha256:1", "127.0.0.1:5000/c@sha256:2"
+	compose := "services: {a: {image: 'x:1', pull_policy: always}, b: {image: docker.io/library/y}}"
+	p := mustLoad(t, compose, nil)
+	if err := ReplaceImages(p, map[string]string{"x:1": pin1}); !reason.Is(err, reason.ImageUnpinned) || !strings.Contains(err.Error(), `"docker.io/library/y"`) {
 		t.Errorf("missing image: %v", err)
 	}
-	if err := ReplaceImages(p, map[string]string{"x:1": "p1", "y": "p2"}); err != nil {
+	if err := ReplaceImages(p, map[string]string{"x:1": pin1, "y": pin2, "docker.io/library/x:1": pin2}); !reason.Is(err, reason.Malformed) {
+		t.Errorf("two images for one name: %v", err)
+	}
+	if err := ReplaceImages(p, map[string]string{"docker.io/library/x:1": pin1, "y": pin2}); err != nil {
 		t.Fatal(err)
 	}
-	if got := Images(p); !slices.Equal(got, []string{"p1", "p2"}) {
+	if got := Images(p); !slices.Equal(got, []string{pin1, pin2}) {
 		t.Errorf("images %q", got)
 	}
 	if p.Services["a"].PullPolicy != types.PullPolicyNever {

@@ -491,10 +491,10 @@ func TestAttackT22ManyRotations(t *testing.T) {
 	for range tufclient.MaxRootRotations {
 		w.nextRoot(func() {})
 	}
-	if _, err := tufclient.Verify(w.files["301.root.json"], w.files, day0); !reason.Is(err, reason.TooLarge) {
+	if _, err := tufclient.Verify(w.files["300.root.json"], w.files, day0); !reason.Is(err, reason.TooLarge) {
 		t.Errorf("%v", err)
 	}
-	if _, err := tufclient.Verify(w.files["302.root.json"], w.files, day0); err != nil {
+	if _, err := tufclient.Verify(w.files["301.root.json"], w.files, day0); err != nil {
 		t.Errorf("one fewer: %v", err)
 	}
 }

@@ -53,8 +53,12 @@ func Init(dir string, root []byte, want Identity) error {
 			return fmt.Errorf("initialise trusted metadata: %w", err)
 		}
 	}
-	if old, err := d.read(currentFile("root"), MaxRoot); err != nil || old != nil {
-		return errors.Join(err, fmt.Errorf("initialise trusted metadata: %s: %w", dir, fs.ErrExist))
+	old, err := d.read(currentFile("root"), MaxRoot)
+	if err == nil && old != nil {
+		err = fs.ErrExist
+	}
+	if err != nil {
+		return fmt.Errorf("initialise trusted metadata: %s: %w", d.path(currentFile("root")), err)
 	}
 	if err := d.write(rootFile(r.head.version), root); err != nil {
 		return err
@@ -152,7 +156,10 @@ func (c *Client) refresh(ctx context.Context, f Fetcher, now time.Time, load fun
 	if err != nil {
 		return nil, err
 	}
-	return m, c.disk.keepComplete(s)
+	if err := c.disk.keepComplete(s); err != nil {
+		return nil, err
+	}
+	return m, nil
 }
 
 // Stored returns the last metadata that was whole, verified again from disk at

@@ -33,7 +33,7 @@ func checkChannelRoot(r *rootDoc, want Identity) error {
 // updateRoot follows the chain of roots (TUF 1.0.34 section 5.3) until the
 // repository has no next one. Expiry counts for the last root only.
 func (s *session) updateRoot(ctx context.Context) error {
-	for range MaxRootRotations {
+	for n := 0; ; n++ {
 		next := s.root.head.version + 1
 		data, err := s.fetch(ctx, metadata.ROOT, next, MaxRoot)
 		if errors.Is(err, ErrNotFound) {
@@ -42,11 +42,13 @@ func (s *session) updateRoot(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if n == MaxRootRotations {
+			return reason.New(reason.TooLarge, "root: more than %d new versions at once; those read are kept, refresh again to continue", MaxRootRotations)
+		}
 		if err := s.acceptRoot(data, next); err != nil {
 			return err
 		}
 	}
-	return reason.New(reason.TooLarge, "root: more than %d new versions at once; those read are kept, refresh again to continue", MaxRootRotations)
 }
 
 func (s *session) acceptRoot(data []byte, version int64) error {

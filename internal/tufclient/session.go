@@ -136,7 +136,7 @@ func stored[T metadata.Roles](s *session, role string) (*document[T], error) {
 	}
 	d, err := parse[T](role, data)
 	if err != nil {
-		return nil, damaged(name, err)
+		return nil, damaged(s.state.path(name), err)
 	}
 	refusal := verifySigned(s.root.meta, role, d)
 	if refusal == nil {
@@ -154,5 +154,5 @@ func stored[T metadata.Roles](s *session, role string) (*document[T], error) {
 			return nil, nil
 		}
 	}
-	return nil, damaged(name, refusal)
+	return nil, damaged(s.state.path(name), refusal)
 }

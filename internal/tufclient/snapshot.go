@@ -19,7 +19,7 @@ func (s *session) updateSnapshot(ctx context.Context) error {
 	if seen != nil {
 		s.previous = seen
 		if _, err := s.trusted.UpdateSnapshot(seen.raw, true); err != nil && !intermediate(err) {
-			return damaged(currentFile(metadata.SNAPSHOT), err)
+			return damaged(s.state.path(currentFile(metadata.SNAPSHOT)), err)
 		}
 		if fits(want, seen) {
 			s.snapshot = seen

@@ -20,6 +20,8 @@ type state interface {
 	read(name string, max int64) ([]byte, error)
 	write(name string, data []byte) error
 	remove(name string) error
+	// path is the name as messages show it.
+	path(name string) string
 	// evidence keeps data for people and returns where.
 	evidence(data []byte) (string, error)
 }
@@ -88,4 +90,5 @@ type memory map[string][]byte
 func (m memory) read(name string, _ int64) ([]byte, error) { return m[name], nil }
 func (m memory) write(name string, data []byte) error      { m[name] = data; return nil }
 func (m memory) remove(name string) error                  { delete(m, name); return nil }
+func (m memory) path(name string) string                   { return name }
 func (m memory) evidence([]byte) (string, error)           { return "memory", nil }

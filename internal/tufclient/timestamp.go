@@ -18,10 +18,10 @@ func (s *session) updateTimestamp(ctx context.Context) error {
 	}
 	if seen != nil {
 		if err := checkIdentity(seen.head, s.id); err != nil {
-			return damaged(currentFile(metadata.TIMESTAMP), err)
+			return damaged(s.state.path(currentFile(metadata.TIMESTAMP)), err)
 		}
 		if err := s.admitTimestamp(seen); err != nil && !errors.Is(err, &metadata.ErrExpiredMetadata{}) {
-			return damaged(currentFile(metadata.TIMESTAMP), err)
+			return damaged(s.state.path(currentFile(metadata.TIMESTAMP)), err)
 		}
 	}
 	d, err := s.fetchTimestamp(ctx)
@@ -89,7 +89,7 @@ func (s *session) compareTimestamp(seen, d *timestampDoc) (same bool, err error)
 	}
 	before, err := signedAt(seen.head, s.id)
 	if err != nil {
-		return false, damaged(currentFile(metadata.TIMESTAMP), err)
+		return false, damaged(s.state.path(currentFile(metadata.TIMESTAMP)), err)
 	}
 	after, err := signedAt(d.head, s.id)
 	if err != nil {

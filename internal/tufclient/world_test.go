@@ -119,7 +119,11 @@ func (w *world) addKey(role string, k ed25519.PrivateKey) {
 
 // rotate gives a top-level role one new key in place of all it had.
 func (w *world) rotate(role string) {
-	w.root.Signed.Roles[role].KeyIDs = nil
+	for _, id := range slices.Clone(w.root.Signed.Roles[role].KeyIDs) {
+		if err := w.root.Signed.RevokeKey(id, role); err != nil {
+			w.t.Fatal(err)
+		}
+	}
 	w.keys[role] = nil
 	w.addKey(role, newKey())
 }

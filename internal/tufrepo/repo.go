@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
@@ -192,7 +193,7 @@ func FromMetadata(m *tufclient.Metadata) (*Repo, error) {
 		return nil, err
 	}
 	for file := range r.snapshot.Signed.Meta {
-		role := file[:len(file)-len(".json")]
+		role, _ := strings.CutSuffix(file, ".json")
 		if r.roles[role], err = decode[metadata.TargetsType](r, role, m); err != nil {
 			return nil, err
 		}
@@ -236,8 +237,8 @@ func (r *Repo) Versions() map[string]int64 {
 	return v
 }
 
-// Files returns the signed files, by [tufclient.FileName]; nil before the
-// first Sign of a new channel.
+// Files returns the signed files, by [tufclient.FileName]; there are none
+// before the first Sign of a new channel.
 func (r *Repo) Files() map[string][]byte { return maps.Clone(r.files) }
 
 func expiry(role string, now time.Time) time.Time {

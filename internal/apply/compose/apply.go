@@ -110,6 +110,9 @@ func (e *engine) up(ctx context.Context, p *types.Project) error {
 		},
 		Start: api.StartOptions{Project: p},
 	})
+	if err != nil && diskFull(err) {
+		return reason.New(reason.NoSpace, "start %s: %w", p.Name, err)
+	}
 	if err != nil {
 		return reason.Wrap(reason.Health, engineError("start "+p.Name, timedOut(ctx, err)))
 	}

@@ -54,7 +54,7 @@ func Run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 	name := task.Name(args[0])
 	if name == task.Render {
 		if err := sandbox.Enter(renderLimits); err != nil {
-			return err
+			return task.Refuse(out, err)
 		}
 	}
 	return task.Serve(ctx, name, tasks[name], in, out)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
@@ -62,9 +63,15 @@ func (e *engine) pullOne(ctx context.Context, ref string) error {
 	switch {
 	case err == nil:
 		return nil
+	case diskFull(err):
+		return reason.New(reason.NoSpace, "pull image %s: %w", ref, err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return reason.New(reason.TooSlow, "pull image %s: the time allowed for the component is over: %w", ref, err)
 	default:
 		return reason.New(reason.Unreachable, "pull image %s: %w", ref, err)
 	}
 }
+
+// diskFull recognises the engine's own disk being full. The engine reports it
+// as text only.
+func diskFull(err error) bool { return strings.Contains(err.Error(), "no space left on device") }

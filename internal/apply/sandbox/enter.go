@@ -45,10 +45,19 @@ func Enter(l Limits) error {
 	}
 	for _, s := range steps {
 		if err := s.do(); err != nil {
-			return fmt.Errorf("sandbox: %s: %w", s.name, err)
+			return fmt.Errorf("sandbox: %s: %w", s.name, forbidden(err))
 		}
 	}
 	return nil
+}
+
+// forbidden explains a refusal by a security module, which lets namespaces be
+// made and then forbids their use.
+func forbidden(err error) error {
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
+		return Explain(err)
+	}
+	return err
 }
 
 // checkNamespaces keeps a program that was started by hand from emptying the

@@ -61,8 +61,8 @@ func prepare(cmd *exec.Cmd, uid, gid int) {
 	cmd.SysProcAttr = attr
 }
 
-// Explain adds to an error from starting a prepared command what the kernel
-// lacks or forbids, as far as the error tells.
+// Explain adds to an error from starting or confining a prepared command what
+// the kernel lacks or forbids, as far as the error tells.
 func Explain(err error) error {
 	var hint string
 	switch {
@@ -75,5 +75,5 @@ func Explain(err error) error {
 	default:
 		return err
 	}
-	return fmt.Errorf("sandbox: %w: %s", err, hint)
+	return fmt.Errorf("%w: %s", err, hint)
 }

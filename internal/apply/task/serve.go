@@ -52,6 +52,10 @@ func Serve(ctx context.Context, name Name, do Handler, in io.Reader, out io.Writ
 	return writeAnswer(out, result, err)
 }
 
+// Refuse answers without having read a request: for a program that finds, before
+// it may read, that it cannot do its task here.
+func Refuse(out io.Writer, err error) error { return writeAnswer(out, nil, err) }
+
 func readRequest(br *bufio.Reader) (Request, error) {
 	line, err := readLine(br, MaxRequest)
 	if err != nil {

@@ -88,8 +88,8 @@ type RenderInput struct {
 	Project string `json:"project"`
 	// Values are the interpolation variables, all of them.
 	Values map[string]string `json:"values"`
-	// Images maps each image reference, as the archive's compose.yaml spells it
-	// after interpolation, to the reference by digest that replaces it.
+	// Images maps each image reference of the archive's compose.yaml, spelled as
+	// there or as in the bundle, to the reference by digest that replaces it.
 	Images map[string]string `json:"images"`
 	// Labels are put on every service, network and volume. LabelDeployment is
 	// required.
