@@ -49,7 +49,8 @@ type Options struct {
 	// value is "oci:DIR", "docker-archive:FILE" or "docker-daemon:REFERENCE";
 	// paths are relative to the working directory.
 	Images map[string]string
-	// Locked demands that consign.lock stays as it is; see there.
+	// Locked demands that consign.lock pins every name that would be resolved,
+	// and stays as it is.
 	Locked bool
 	// Channel is the repository of the release channel that the bundle is
 	// meant for, if it is known. It only serves a warning.

@@ -114,6 +114,16 @@ func TestSameInputSameDigest(t *testing.T) {
 	}
 }
 
+// Neither may time: a new release of Consign, or of Go, gives an unchanged
+// package the digest that it always had. Change the digest only together with
+// the format.
+func TestDigestOfTheSampleStays(t *testing.T) {
+	const want = "sha256:270b5c06bcdba8182395c5c21d587dbbb79ba7ee9a85a63b8e2d82a9c3450c9e"
+	if r, _ := newSource(t).withLocalImage().mustPack(nil); r.Descriptor.Digest != want {
+		t.Errorf("digest %s, want %s", r.Descriptor.Digest, want)
+	}
+}
+
 func TestPackIntoAFilledLayoutListsTheNewBundleAlone(t *testing.T) {
 	s := newSource(t).withLocalImage()
 	first, out := s.mustPack(nil)

@@ -176,7 +176,7 @@ func TestAReopenedChannelGoesOn(t *testing.T) {
 	if err := r.SetTarget(tufrepo.Targets, "line-monitor/1.4.0", custom); err != nil {
 		t.Fatal(err)
 	}
-	files = mustSign(t, r, only(keys, "timestamp"), now) // same target: no targets key needed
+	mustSign(t, r, only(keys, "timestamp"), now) // same target: no targets key needed
 	mustSet(t, r, tufrepo.Targets, "line-monitor/1.5.0", "newer")
 	files = mustSign(t, r, keys, now)
 	if got, want := names(files), "1.root.json 2.snapshot.json 2.targets.json timestamp.json"; got != want {
@@ -369,7 +369,7 @@ func TestAgingRolesAreNamedInTime(t *testing.T) {
 	}
 }
 
-func TestPlainRepositoriesAreNotTakenUp(t *testing.T) {
+func TestAChannelIsTakenUpWholeOrNotAtAll(t *testing.T) {
 	// A deployment channel of which the deploy role was not loaded.
 	r, keys := create(t, tufclient.KindDeployments)
 	files := mustSign(t, r, keys, now)

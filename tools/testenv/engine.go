@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -100,7 +101,7 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
 }
 
 func (e *engine) dockerdArgs() ([]string, error) {
-	pool, err := freePool()
+	pool, err := e.freePool()
 	if err != nil {
 		return nil, err
 	}
@@ -119,14 +120,23 @@ func (e *engine) dockerdArgs() ([]string, error) {
 	}, nil
 }
 
+// Ranges for the networks of engines: 10.213.0.0/16 to 10.249.0.0/16.
+const (
+	firstPool = 213
+	pools     = 37
+)
+
 // freePool finds a range of 256 networks that no interface of the machine
-// overlaps.
-func freePool() (netip.Prefix, error) {
+// overlaps. The search begins at a place that depends on the engine, since two
+// engines that start together see nothing of each other yet.
+func (e *engine) freePool() (netip.Prefix, error) {
 	used, err := interfacePrefixes()
 	if err != nil {
 		return netip.Prefix{}, err
 	}
-	for second := byte(213); second < 250; second++ {
+	start := int(crc32.ChecksumIEEE([]byte(e.run)) % pools)
+	for i := range pools {
+		second := byte(firstPool + (start+i)%pools)
 		pool := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, second, 0, 0}), 16)
 		if !overlaps(pool, used) {
 			return pool, nil

@@ -38,8 +38,8 @@ func privateEngine(t *testing.T) *engine {
 }
 
 // runContainer makes an image of nothing but a sleeping program and runs it on a
-// network of its own.
-func runContainer(t *testing.T, e *engine) {
+// network of its own, whose bridge it returns.
+func runContainer(t *testing.T, e *engine) (bridge string) {
 	t.Helper()
 	dir := t.TempDir()
 	source := filepath.Join(dir, "main.go")
@@ -75,7 +75,8 @@ func runContainer(t *testing.T, e *engine) {
 	if _, err := answer.ReadFrom(imported); err != nil || strings.Contains(answer.String(), "error") {
 		t.Fatalf("import: %v %s", err, answer.String())
 	}
-	if _, err := c.NetworkCreate(ctx, "net", client.NetworkCreateOptions{}); err != nil {
+	network, err := c.NetworkCreate(ctx, "net", client.NetworkCreateOptions{})
+	if err != nil {
 		t.Fatal(err)
 	}
 	made, err := c.ContainerCreate(ctx, client.ContainerCreateOptions{Name: "sleep", Image: "sleep:1", HostConfig: &container.HostConfig{NetworkMode: "net"}})
@@ -85,6 +86,7 @@ func runContainer(t *testing.T, e *engine) {
 	if _, err := c.ContainerStart(ctx, made.ID, client.ContainerStartOptions{}); err != nil {
 		t.Fatal(err)
 	}
+	return bridgeOf(network.ID)
 }
 
 // traces lists what an engine has on the machine.
@@ -112,21 +114,6 @@ func traces(t *testing.T, e *engine) []string {
 	return append(out, groups...)
 }
 
-func bridges(t *testing.T) map[string]bool {
-	t.Helper()
-	interfaces, err := net.Interfaces()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := map[string]bool{}
-	for _, i := range interfaces {
-		if strings.HasPrefix(i.Name, "br-") {
-			out[i.Name] = true
-		}
-	}
-	return out
-}
-
 func TestAPrivateEngineLeavesNothingBehind(t *testing.T) {
 	for name, before := range map[string]func(*engine){
 		"stopped":           func(*engine) {},
@@ -139,12 +126,13 @@ func TestAPrivateEngineLeavesNothingBehind(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := privateEngine(t)
-			others := bridges(t)
 			if err := e.start(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			runContainer(t, e)
-			ours := bridges(t)
+			bridge := runContainer(t, e)
+			if _, err := net.InterfaceByName(bridge); err != nil {
+				t.Fatalf("bridge %s: %v", bridge, err)
+			}
 			before(e)
 			if err := e.stop(); err != nil {
 				t.Error(err)
@@ -152,11 +140,8 @@ func TestAPrivateEngineLeavesNothingBehind(t *testing.T) {
 			if left := traces(t, e); len(left) > 0 {
 				t.Errorf("left behind: %q", left)
 			}
-			now := bridges(t)
-			for b := range ours {
-				if !others[b] && now[b] {
-					t.Errorf("left behind: bridge %s", b)
-				}
+			if _, err := net.InterfaceByName(bridge); err == nil {
+				t.Errorf("left behind: bridge %s", bridge)
 			}
 		})
 	}

@@ -1,0 +1,14 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/consign-dev/consign/internal/cli"
+)
+
+// TestEveryCommandIsExplained: --help of each command has a sentence and an example.
+func TestEveryCommandIsExplained(t *testing.T) {
+	if missing := cli.Undocumented(newRoot()); len(missing) > 0 {
+		t.Errorf("commands without a short description or an example: %q", missing)
+	}
+}

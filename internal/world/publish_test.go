@@ -1,0 +1,75 @@
+package world_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/consign-dev/consign/internal/channel"
+	"github.com/consign-dev/consign/internal/oci"
+	"github.com/consign-dev/consign/internal/pack"
+	"github.com/consign-dev/consign/internal/publish"
+	"github.com/consign-dev/consign/internal/reason"
+	"github.com/consign-dev/consign/internal/world"
+)
+
+// TestPublishAgain: the same content again changes nothing, other content under
+// a released version is refused.
+func TestPublishAgain(t *testing.T) {
+	w := world.New(t)
+	w.Publish("acme", "1.0.0", nil)
+	before, _ := w.Head(w.Releases)
+	again := func(dir string) (*publish.Published, error) {
+		layout, err := oci.CreateLayout(filepath.Join(t.TempDir(), "layout"))
+		w.Must(err)
+		client, err := oci.NewClient(oci.Options{DockerConfig: filepath.Join(w.Dir, "docker.json")})
+		w.Must(err)
+		packed, err := pack.Pack(w.Context(), pack.Options{Dir: dir, Out: layout, Client: client})
+		w.Must(err)
+		p := w.Party("acme")
+		return p.Publish(w.Context(), publish.PublishInput{Channel: w.Releases, Layout: layout, Packed: packed, SigningKey: p.Keys.SigningKey()})
+	}
+	done, err := again(w.Package("1.0.0", nil))
+	w.Must(err)
+	if after, _ := w.Head(w.Releases); !done.Unchanged || after.Digest != before.Digest {
+		t.Fatalf("publishing the same again: %+v, channel moved: %t", done, after.Digest != before.Digest)
+	}
+	_, err = again(w.Package("1.0.0", func(dir string) {
+		w.Edit(filepath.Join(dir, "margo.yaml"), "The smallest application", "Another application")
+	}))
+	wantReason(t, err, reason.Conflict)
+}
+
+// TestExpiredChannelCanBeRefreshed: a channel whose timestamp ran out over a
+// holiday is taken up again by whoever holds its keys, and devices follow.
+func TestExpiredChannelCanBeRefreshed(t *testing.T) {
+	w := world.New(t)
+	d := w.Device("press-07", "unix:///nonexistent/engine.sock")
+	w.Now = w.Now.Add(10 * 24 * time.Hour)
+	_, err := d.Sync()
+	wantReason(t, err, reason.Expired)
+	_, err = w.Party("plant").RefreshChannel(w.Context(), w.Deployments, channel.KindDeployments)
+	w.Must(err)
+	_, err = d.Sync()
+	w.Must(err)
+}
+
+// TestPolicyNamesRootOfAnotherKind: an operator's own root in a supplier's place
+// is found before it is signed.
+func TestPolicyNamesRootOfAnotherKind(t *testing.T) {
+	w := world.New(t)
+	root, err := os.ReadFile(filepath.Join(w.Dir, "plant", "root.json"))
+	w.Must(err)
+	w.Must(os.WriteFile(filepath.Join(w.Dir, "acme-root.json"), root, 0o600))
+	_, err = w.Party("plant").SetPolicy(w.Context(), w.Deployments, filepath.Join(w.Dir, "policy.yaml"))
+	wantReason(t, err, reason.WrongChannel)
+}
+
+// TestDeviceAddRefusesAnotherDevicesLogKey: a log key is bound to its device's name.
+func TestDeviceAddRefusesAnotherDevicesLogKey(t *testing.T) {
+	w := world.New(t)
+	d := w.Device("press-07", "unix:///nonexistent/engine.sock")
+	err := w.Party("plant").AddDevice(w.Context(), w.Deployments, "press-08", d.LogKey)
+	wantReason(t, err, reason.WrongDevice)
+}
