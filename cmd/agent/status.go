@@ -34,7 +34,7 @@ func statusCommand(g *globals) *cobra.Command {
 func writeStatus(w io.Writer, s *agent.Status) {
 	fmt.Fprintf(w, "device    %s, obeying %s\n", cli.Safe(s.Device), cli.Safe(s.Channel))
 	fmt.Fprintf(w, "orders    %s\n", freshness(s.Operator))
-	fmt.Fprintf(w, "last sync %s\n", when(s.LastSync))
+	fmt.Fprintf(w, "changed   %s\n", when(s.LastChange))
 	fmt.Fprintf(w, "log       %d event(s), %d pending; key %s\n", s.Log.Size, s.Log.Pending, s.LogKey)
 	if len(s.Installations) == 0 {
 		fmt.Fprintln(w, "nothing is installed")

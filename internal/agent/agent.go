@@ -52,6 +52,8 @@ type Agent struct {
 	compose  *apply.Compose
 	floor    time.Time
 	serving  bool
+	// moved says that this cycle learned or did something worth keeping.
+	moved bool
 }
 
 // Open locks an initialised state directory and makes it ready for Sync.

@@ -35,19 +35,23 @@ func (a *Agent) enact(ctx context.Context, system time.Time, c Change, p *verify
 	return c, a.settle(system, p)
 }
 
-func (a *Agent) logIntent(system time.Time, c Change, p *verify.Permit) (uint64, error) {
-	v := p.Verdict()
-	pol := v.Release().Policy().Digest()
-	accepted := audit.Event{
+func (a *Agent) logAccepted(system time.Time, c Change, p *verify.Permit) error {
+	rel := p.Verdict().Release()
+	_, err := a.log.Append(system, audit.Event{
 		Kind: audit.Accepted, Deployment: c.Deployment, Application: c.Application, Release: c.Version,
-		Bundle: v.Release().Digest(), Policy: pol, Evidence: firstFew(v.Release().Evidence()),
-	}
-	if _, err := a.log.Append(system, accepted); err != nil {
+		Bundle: rel.Digest(), Policy: rel.Policy().Digest(), Evidence: firstFew(rel.Evidence()),
+	})
+	return err
+}
+
+func (a *Agent) logIntent(system time.Time, c Change, p *verify.Permit) (uint64, error) {
+	if err := a.logAccepted(system, c, p); err != nil {
 		return 0, err
 	}
+	rel := p.Verdict().Release()
 	return a.log.Append(system, audit.Event{
 		Kind: audit.Intent, Deployment: c.Deployment, Application: c.Application, Release: c.Version,
-		Action: audit.Apply, Bundle: v.Release().Digest(), Policy: pol,
+		Action: audit.Apply, Bundle: rel.Digest(), Policy: rel.Policy().Digest(),
 		Render: digest.SHA256.FromBytes(p.Manifest()), Program: a.opts.Program,
 	})
 }
@@ -64,7 +68,7 @@ func (a *Agent) failed(system time.Time, c Change, p *verify.Permit, intent uint
 	c.Action, c.Reason, c.Message, c.err = Failed, reason.Of(err), err.Error(), err
 	event := audit.Event{
 		Kind: audit.Outcome, Deployment: c.Deployment, Application: c.Application, Release: c.Version,
-		Intent: intent, Result: audit.Failed, Reason: c.Reason, Step: "apply", Message: err.Error(),
+		Intent: intent, Result: audit.Failed, Reason: c.Reason, Step: "apply", Message: logText(err),
 	}
 	if _, logErr := a.log.Append(system, event); logErr != nil {
 		return c, logErr

@@ -38,7 +38,12 @@ func (a *Agent) pursue(ctx context.Context, system time.Time, view *view, o *ver
 	}
 	c.Steps = permit.Steps()
 	if a.sameRenders(permit) {
+		// The policy or the words of the order changed, the objects did not: the
+		// new judgement is recorded and nothing is restarted.
 		c.Action = Unchanged
+		if err := a.logAccepted(system, c, permit); err != nil {
+			return c, err
+		}
 		return c, a.settle(system, permit)
 	}
 	return a.enact(ctx, system, c, permit)
@@ -135,7 +140,7 @@ func (a *Agent) refused(system time.Time, view *view, o *verify.Order, c Change,
 	}
 	event := audit.Event{
 		Kind: audit.Refused, Deployment: c.Deployment, Application: c.Application, Release: c.Version,
-		Reason: c.Reason, Step: stepOf(err), Message: err.Error(), Channel: view.channelOf(o),
+		Reason: c.Reason, Step: stepOf(err), Message: logText(err), Channel: view.channelOf(o),
 		Policy: view.orders.Policy().Digest(), DesiredState: view.orders.State(),
 	}
 	attempt := Attempt{Order: o.Digest(), Policy: view.orders.Policy().Digest(), Reason: c.Reason, Text: err.Error()}
@@ -166,5 +171,18 @@ func stepOf(err error) string {
 		return "render"
 	default:
 		return "fetch"
+	}
+}
+
+// logText is what the log says about a refusal. Texts that quote what an
+// operator entered stay out of it: the log is read by people who may not know
+// parameter values. The reason, the step and the digests in the event lead to
+// the same documents.
+func logText(err error) string {
+	switch reason.Of(err) {
+	case reason.DeploymentMismatch, reason.Render:
+		return "details are left out since they may quote parameter values: 'agent verify --explain' on the device prints them"
+	default:
+		return err.Error()
 	}
 }

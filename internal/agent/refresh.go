@@ -74,7 +74,7 @@ func (a *Agent) refreshChannel(ctx context.Context, system time.Time, repo *oci.
 	if err != nil {
 		return nil, err
 	}
-	a.state.Heads[repo.Name()] = manifest
+	a.state.Heads[repo.Name()], a.moved = manifest, true
 	if a.floor, err = a.dirs.raiseFloor(a.floor, meta.SignedAt()); err != nil {
 		return nil, err
 	}

@@ -84,8 +84,8 @@ type state struct {
 	// Heads are the channel manifests that were read last, by repository: while a
 	// tag still names one, nothing is fetched.
 	Heads map[string]digest.Digest `json:"heads"`
-	// LastSync is when a cycle last ended without a refusal or error.
-	LastSync time.Time `json:"lastSync"`
+	// LastChange is when a cycle last ended well and found something new.
+	LastChange time.Time `json:"lastChange"`
 }
 
 type dirs struct{ root string }

@@ -17,8 +17,9 @@ type Status struct {
 	Identity
 	// Operator is how fresh the deployment channel is.
 	Operator Freshness `json:"operator"`
-	// LastSync is when a cycle last ended without a refusal; zero for never.
-	LastSync      time.Time            `json:"lastSync"`
+	// LastChange is when a cycle last ended well and found something new; zero
+	// for never.
+	LastChange    time.Time            `json:"lastChange"`
 	Installations []InstallationStatus `json:"installations"`
 	// Attempts are the refusals and failures that have not been overcome; the
 	// key "" is about the channel as a whole.
@@ -47,7 +48,7 @@ type InstallationStatus struct {
 // Status gathers the status and touches neither network nor state.
 func (a *Agent) Status(ctx context.Context, system time.Time) (*Status, error) {
 	s := &Status{
-		Identity: a.identity, Operator: a.freshness(system), LastSync: a.state.LastSync,
+		Identity: a.identity, Operator: a.freshness(system), LastChange: a.state.LastChange,
 		Installations: []InstallationStatus{}, Attempts: a.state.Attempts,
 	}
 	for _, id := range sortedKeys(a.state.Installed) {

@@ -75,12 +75,17 @@ func (a *Agent) Sync(ctx context.Context, system time.Time) (*Result, error) {
 }
 
 func (a *Agent) cycle(ctx context.Context, system time.Time, res *Result) error {
+	a.moved = false
 	if err := a.markGaps(system); err != nil {
 		return err
 	}
 	view, err := a.refresh(ctx, system)
 	if err != nil {
 		return a.noteRefusal(system, "", Attempt{Reason: reason.Of(err), Text: err.Error()}, refusalOf(err, a.identity.Channel), err)
+	}
+	if _, refused := a.state.Attempts[""]; refused {
+		delete(a.state.Attempts, "")
+		a.moved = true
 	}
 	for _, o := range view.orders.List() {
 		if err := ctx.Err(); err != nil {
@@ -97,12 +102,17 @@ func (a *Agent) cycle(ctx context.Context, system time.Time, res *Result) error 
 		return err
 	}
 	res.Changes = append(res.Changes, removals...)
-	if res.Err() == nil {
-		delete(a.state.Attempts, "")
-		a.state.LastSync = system.UTC()
-		return a.dirs.saveState(a.state)
+	return a.finish(system, res)
+}
+
+// finish records a cycle that ended well. A poll that found nothing writes
+// nothing: flash memory is worn out by less.
+func (a *Agent) finish(system time.Time, res *Result) error {
+	if res.Err() != nil || !a.moved {
+		return nil
 	}
-	return nil
+	a.state.LastChange = system.UTC()
+	return a.dirs.saveState(a.state)
 }
 
 // markGaps records what a crash interrupted: the outcome of that work is not

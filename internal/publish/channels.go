@@ -2,10 +2,12 @@ package publish
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -13,6 +15,7 @@ import (
 	"github.com/consign-dev/consign/internal/channel"
 	"github.com/consign-dev/consign/internal/durable"
 	"github.com/consign-dev/consign/internal/reason"
+	"github.com/consign-dev/consign/internal/strictjson"
 	"github.com/consign-dev/consign/internal/tufclient"
 	"github.com/consign-dev/consign/internal/tufrepo"
 )
@@ -80,11 +83,12 @@ func (p *Publisher) InitChannel(ctx context.Context, in InitChannelInput) (*Chan
 	if _, err := os.Lstat(p.Keys.rootFile()); !errors.Is(err, fs.ErrNotExist) {
 		return nil, reason.New(reason.Conflict, "%s holds the keys of a channel already: use another directory with --keys", p.Keys.Path)
 	}
-	tuf, files, err := p.createChannel(in)
+	files, err := p.firstFiles(in)
 	if err != nil {
 		return nil, err
 	}
-	if err := commitFiles(ctx, repo, tuf, files, "", nil); err != nil {
+	first := channel.CommitInput{Files: files, Version: 1}
+	if _, err := channel.Commit(ctx, repo, first); err != nil {
 		return nil, err
 	}
 	// The root file is written last: it is what marks the directory as complete.
@@ -94,13 +98,42 @@ func (p *Publisher) InitChannel(ctx context.Context, in InitChannelInput) (*Chan
 	if _, err := p.pin(); err != nil {
 		return nil, err
 	}
+	if err := durable.Remove(filepath.Join(p.Keys.Path, "first-state.json")); err != nil {
+		return nil, err
+	}
 	if err := lock.Unlock(); err != nil {
 		return nil, err
 	}
 	return p.ShowChannel(ctx, in.Repository, in.Kind)
 }
 
-func (p *Publisher) createChannel(in InitChannelInput) (*tufrepo.Repo, map[string][]byte, error) {
+// firstFiles signs the first state of a channel and keeps it beside the keys
+// until it is known to be in the registry: an InitChannel that is run again
+// commits the same channel and not a second one.
+func (p *Publisher) firstFiles(in InitChannelInput) (map[string][]byte, error) {
+	path := filepath.Join(p.Keys.Path, "first-state.json")
+	data, err := durable.ReadFile(path, tufclient.MaxTargets)
+	if err == nil {
+		var files map[string][]byte
+		if err := strictjson.Unmarshal(data, &files, strictjson.Default); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		return files, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	files, err := p.createChannel(in)
+	if err != nil {
+		return nil, err
+	}
+	if data, err = json.Marshal(files); err != nil {
+		return nil, err
+	}
+	return files, durable.WriteFile(path, data, 0o600)
+}
+
+func (p *Publisher) createChannel(in InitChannelInput) (map[string][]byte, error) {
 	keys := tufrepo.Keys{}
 	thresholds := map[string]int{tufrepo.Root: in.Threshold, tufrepo.Targets: in.Threshold}
 	for _, role := range tufrepo.Roles(in.Kind) {
@@ -110,21 +143,20 @@ func (p *Publisher) createChannel(in InitChannelInput) (*tufrepo.Repo, map[strin
 		}
 		signers, err := p.Keys.ensure(role, count)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		keys[role] = signers
 	}
 	if in.Kind == channel.KindReleases {
 		if _, err := p.Keys.ensure("signing", 1); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
 	tuf, err := tufrepo.Create(in.Kind, keys, thresholds, p.Now)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	files, err := tuf.Sign(keys, p.Now)
-	return tuf, files, err
+	return tuf.Sign(keys, p.Now)
 }
 
 // ShowChannel refreshes a channel with the keys' root and says what it holds.

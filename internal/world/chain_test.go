@@ -195,6 +195,9 @@ func TestRefusedBeforeAnythingIsTouched(t *testing.T) {
 		{"T29 another pointer", func(w *world.World, d *world.Device) {
 			w.Reorder(d.ID, replace("pointer: GREETING", "pointer: PATH"))
 		}, reason.DeploymentMismatch, "fit"},
+		{"T29 a value that the schema forbids", func(w *world.World, d *world.Device) {
+			w.Reorder(d.ID, replace("value: 18080", "value: 80"))
+		}, reason.DeploymentMismatch, "fit"},
 		{"T29 a longer timeout", func(w *world.World, d *world.Device) {
 			w.Reorder(d.ID, replace("timeout: 1m0s", "timeout: 9m0s"))
 		}, reason.DeploymentMismatch, "fit"},

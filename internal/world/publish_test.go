@@ -3,6 +3,7 @@ package world_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -72,4 +73,24 @@ func TestDeviceAddRefusesAnotherDevicesLogKey(t *testing.T) {
 	d := w.Device("press-07", "unix:///nonexistent/engine.sock")
 	err := w.Party("plant").AddDevice(w.Context(), w.Deployments, "press-08", d.LogKey)
 	wantReason(t, err, reason.WrongDevice)
+}
+
+// TestInitChannelAgain: an initialisation that could not reach the registry is
+// run again and makes the same channel; one that was done is refused.
+func TestInitChannelAgain(t *testing.T) {
+	w := world.New(t)
+	in := publish.InitChannelInput{Repository: "127.0.0.1:1/new/releases", Kind: channel.KindReleases, OfflineKeys: 1, Threshold: 1}
+	_, err := w.Party("new").InitChannel(w.Context(), in)
+	wantReason(t, err, reason.Unreachable)
+	in.Repository = strings.Replace(w.Releases, "acme", "new", 1)
+	info, err := w.Party("new").InitChannel(w.Context(), in)
+	w.Must(err)
+	if info.Versions["root"] != 1 || info.Kind != channel.KindReleases {
+		t.Fatalf("channel %+v", info)
+	}
+	_, err = w.Party("new").InitChannel(w.Context(), in)
+	wantReason(t, err, reason.Conflict)
+	in.Repository = w.Releases
+	_, err = w.Party("other").InitChannel(w.Context(), in)
+	wantReason(t, err, reason.Conflict)
 }
