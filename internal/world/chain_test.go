@@ -22,6 +22,8 @@ import (
 	"github.com/consign-dev/consign/internal/world"
 )
 
+func TestMain(m *testing.M) { os.Exit(world.Main(m)) }
+
 func engine(t *testing.T) string {
 	t.Helper()
 	e := os.Getenv("CONSIGN_TEST_ENGINE")

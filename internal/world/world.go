@@ -123,10 +123,26 @@ applications:
 	w.Must(err)
 }
 
-var hello = sync.OnceValues(func() (string, error) {
+// Main runs the tests of a package that makes worlds, and afterwards removes
+// what was built for all of them. Call it from TestMain.
+func Main(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "consign-world-")
 	if err != nil {
-		return "", err
+		fmt.Fprintln(os.Stderr, "world:", err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	built = dir
+	return m.Run()
+}
+
+// built is the directory of Main.
+var built string
+
+var hello = sync.OnceValues(func() (string, error) {
+	dir := built
+	if dir == "" {
+		return "", fmt.Errorf("TestMain does not call world.Main")
 	}
 	root := Root()
 	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", filepath.Join(dir, "hello"), "./examples/hello")
