@@ -22,15 +22,20 @@ func (r *Release) meet(rule policy.SignatureRule, bundles [][]byte) error {
 	}
 	subject := sign.Subject{Name: channel.ReleaseTarget(r.bundle.Application, r.bundle.Version), Digest: r.digest}
 	var found []policy.Signer
+	var stranger error
 	for _, b := range bundles {
 		signer, err := CheckSignature(b, subject, accepted)
 		if reason.Is(err, reason.UntrustedSigner) {
+			stranger = err
 			continue
 		}
 		if err != nil {
 			return err
 		}
 		found = append(found, signer)
+	}
+	if len(found) == 0 && stranger != nil {
+		return stranger
 	}
 	return rule.Check(found)
 }
