@@ -39,7 +39,8 @@ func (c *Client) Repository(name string) (*Repository, error) {
 		return nil, reason.New(reason.Malformed, "%q is not a repository of the form host[:port]/path in lower case, without scheme, tag or digest", clip(name))
 	}
 	ref := registry.Reference{Registry: host, Repository: path}
-	if err := ref.ValidateRegistry(); err != nil {
+	// The library would take a second colon for a part of the name.
+	if err := ref.ValidateRegistry(); err != nil || strings.Contains(hostOnly(host), ":") != strings.HasPrefix(host, "[") {
 		return nil, reason.New(reason.Malformed, "%q is not a host with an optional port", clip(host))
 	}
 	plain := isLoopback(hostOnly(host)) && !c.opts.LoopbackTLS
