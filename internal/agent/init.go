@@ -61,7 +61,7 @@ func Init(ctx context.Context, cfg Config, in InitInput) (*Identity, error) {
 	}
 	defer lock.Unlock()
 	if _, err := durable.ReadFile(d.identity(), maxStateBytes); !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s is initialised already: a device keeps its identity and its log; use another state directory, or retire this one by moving it away", d.root)
+		return nil, reason.New(reason.Exists, "%s is initialised already: a device keeps its identity and its log; use another state directory, or retire this one by moving it away", d.root)
 	}
 	if err := d.clearUnfinished(); err != nil {
 		return nil, err
@@ -103,7 +103,7 @@ func (in InitInput) check() error {
 	}
 	sum := sha256.Sum256(in.Root)
 	if want := strings.TrimPrefix(in.RootSHA256, "sha256:"); want != "" && want != hex.EncodeToString(sum[:]) {
-		return reason.New(reason.DigestMismatch, "operator root: the file hashes to sha256:%x, expected was sha256:%s", sum, want)
+		return reason.New(reason.DigestMismatch, "operator root: the file hashes to sha256:%x, expected was sha256:%s: ask the operator for both again", sum, want)
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/consign-dev/consign/internal/channel"
 	"github.com/consign-dev/consign/internal/durable"
+	"github.com/consign-dev/consign/internal/oci"
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/strictjson"
 	"github.com/consign-dev/consign/internal/tufclient"
@@ -58,15 +59,23 @@ type TargetInfo struct {
 	Digest digest.Digest `json:"digest"`
 }
 
+// Check looks at what can be known without the registry and the keys.
+func (in InitChannelInput) Check() error {
+	if in.Kind != channel.KindReleases && in.Kind != channel.KindDeployments {
+		return fmt.Errorf("kind %q: want %s or %s", in.Kind, channel.KindReleases, channel.KindDeployments)
+	}
+	if in.OfflineKeys < 1 || in.OfflineKeys > 16 || in.Threshold < 1 || in.Threshold > in.OfflineKeys {
+		return fmt.Errorf("%d of %d keys: want a threshold between 1 and the number of keys, which is at most 16", in.Threshold, in.OfflineKeys)
+	}
+	return nil
+}
+
 // InitChannel makes the keys of a channel and its first state. A repository
 // that holds a channel already is refused. When an earlier InitChannel was
 // interrupted, its keys are taken up again.
 func (p *Publisher) InitChannel(ctx context.Context, in InitChannelInput) (*ChannelInfo, error) {
-	if in.Kind != channel.KindReleases && in.Kind != channel.KindDeployments {
-		return nil, fmt.Errorf("kind %q: want %s or %s", in.Kind, channel.KindReleases, channel.KindDeployments)
-	}
-	if in.OfflineKeys < 1 || in.OfflineKeys > 16 || in.Threshold < 1 || in.Threshold > in.OfflineKeys {
-		return nil, fmt.Errorf("%d of %d keys: want a threshold between 1 and the number of keys, which is at most 16", in.Threshold, in.OfflineKeys)
+	if err := in.Check(); err != nil {
+		return nil, err
 	}
 	repo, err := p.Client.Repository(in.Repository)
 	if err != nil {
@@ -81,9 +90,9 @@ func (p *Publisher) InitChannel(ctx context.Context, in InitChannelInput) (*Chan
 	}
 	defer func() { _ = lock.Unlock() }()
 	if _, err := os.Lstat(p.Keys.rootFile()); !errors.Is(err, fs.ErrNotExist) {
-		return nil, reason.New(reason.Conflict, "%s holds the keys of a channel already: use another directory with --keys", p.Keys.Path)
+		return nil, reason.New(reason.Exists, "%s holds the keys of a channel already: look at it with 'publisher channel show', or make another one with --keys and another directory", p.Keys.Path)
 	}
-	files, err := p.firstFiles(in)
+	files, err := p.firstFiles(ctx, repo, in)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +119,9 @@ func (p *Publisher) InitChannel(ctx context.Context, in InitChannelInput) (*Chan
 // firstFiles signs the first state of a channel and keeps it beside the keys
 // until it is known to be in the registry: an InitChannel that is run again
 // commits the same channel and not a second one.
-func (p *Publisher) firstFiles(in InitChannelInput) (map[string][]byte, error) {
+// Where there is no such state yet, the repository must hold no channel: keys
+// are not made for one that cannot come to be.
+func (p *Publisher) firstFiles(ctx context.Context, repo *oci.Repository, in InitChannelInput) (map[string][]byte, error) {
 	path := filepath.Join(p.Keys.Path, "first-state.json")
 	data, err := durable.ReadFile(path, tufclient.MaxTargets)
 	if err == nil {
@@ -123,6 +134,9 @@ func (p *Publisher) firstFiles(in InitChannelInput) (map[string][]byte, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
+	if err := checkVacant(ctx, repo); err != nil {
+		return nil, err
+	}
 	files, err := p.createChannel(in)
 	if err != nil {
 		return nil, err
@@ -131,6 +145,17 @@ func (p *Publisher) firstFiles(in InitChannelInput) (map[string][]byte, error) {
 		return nil, err
 	}
 	return files, durable.WriteFile(path, data, 0o600)
+}
+
+func checkVacant(ctx context.Context, repo *oci.Repository) error {
+	_, err := channel.Head(ctx, repo)
+	switch {
+	case errors.Is(err, oci.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	}
+	return reason.New(reason.Exists, "%s holds a channel already: name the directory of its keys with --keys, or make the new channel in another repository", repo.Name())
 }
 
 func (p *Publisher) createChannel(in InitChannelInput) (map[string][]byte, error) {

@@ -115,7 +115,7 @@ func (p *Publisher) AddDevice(ctx context.Context, repository, device, logKey st
 		return err
 	}
 	if err == nil && d.custom.LogKey != "" && d.custom.LogKey != logKey {
-		return reason.New(reason.Conflict, "device %q is enrolled with log key %s: a new key is a new device, give it a new id", device, d.custom.LogKey)
+		return reason.New(reason.Exists, "device %q is enrolled with log key %s: a new key is a new device, give it a new id", device, d.custom.LogKey)
 	}
 	d.custom.LogKey = logKey
 	return s.writeDevice(ctx, device, d)
@@ -124,7 +124,7 @@ func (p *Publisher) AddDevice(ctx context.Context, repository, device, logKey st
 func checkLogKey(device, logKey string) error {
 	v, err := audit.ParseVerifierKey(logKey)
 	if err != nil {
-		return fmt.Errorf("log key: %w", err)
+		return fmt.Errorf("log key: %w; want it as 'agent init' printed it", err)
 	}
 	if v.Name() != audit.Origin(device) {
 		return reason.New(reason.WrongDevice, "the log key is of %q, that of device %q begins with %q", v.Name(), device, audit.Origin(device))
@@ -170,6 +170,15 @@ func (s *session) readDevice(ctx context.Context, device string) (deviceState, e
 		d.deployments = append(d.deployments, deployment)
 	}
 	return d, nil
+}
+
+// enrolledDevice is readDevice for a change that needs the device to be there.
+func (s *session) enrolledDevice(ctx context.Context, device string) (deviceState, error) {
+	d, err := s.readDevice(ctx, device)
+	if errors.Is(err, tufclient.ErrNoTarget) {
+		return d, reason.New(reason.NoOrder, "device %q is not enrolled: run 'publisher device add' with the log key that 'agent init' printed", device)
+	}
+	return d, err
 }
 
 func (s *session) writeDevice(ctx context.Context, device string, d deviceState) error {
@@ -245,10 +254,7 @@ func (p *Publisher) Deploy(ctx context.Context, in DeployInput) (*Deployed, erro
 	if err != nil {
 		return nil, err
 	}
-	d, err := s.readDevice(ctx, in.Device)
-	if errors.Is(err, tufclient.ErrNoTarget) {
-		return nil, reason.New(reason.NoOrder, "device %q is not enrolled: run 'publisher device add' with the log key that 'agent init' printed", in.Device)
-	}
+	d, err := s.enrolledDevice(ctx, in.Device)
 	if err != nil {
 		return nil, err
 	}
@@ -309,7 +315,7 @@ func (p *Publisher) Undeploy(ctx context.Context, repository, application, devic
 		return err
 	}
 	defer s.close()
-	d, err := s.readDevice(ctx, device)
+	d, err := s.enrolledDevice(ctx, device)
 	if err != nil {
 		return err
 	}

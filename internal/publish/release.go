@@ -68,7 +68,7 @@ func (p *Publisher) Publish(ctx context.Context, in PublishInput) (*Published, e
 		return nil, err
 	}
 	if err == nil && listed.Digest != desc.Digest {
-		return nil, reason.New(reason.Conflict, "%s is released already with other content (%s, this is %s): publish it under a new version", name, listed.Digest, desc.Digest)
+		return nil, reason.New(reason.Exists, "%s is released already with other content (%s, this is %s): publish it under a new version", name, listed.Digest, desc.Digest)
 	}
 	repo, err := p.Client.Repository(place)
 	if err != nil {

@@ -50,6 +50,7 @@ const (
 	Render             Code = "render"
 	Health             Code = "health"
 	NoSpace            Code = "no-space"
+	Exists             Code = "exists"
 	Conflict           Code = "conflict"
 	Unreachable        Code = "unreachable"
 	Clock              Code = "clock"
@@ -89,7 +90,7 @@ type entry struct {
 // The advice is written for the person at the device or the pipeline, who has
 // not read the specification.
 var table = map[Code]entry{
-	Malformed:          {Person, "the document does not follow its format; correct it where it was made and publish again"},
+	Malformed:          {Person, "what the message names does not follow its format; correct it where it was made"},
 	TooLarge:           {Person, "the object is larger than the signed length or the fixed limit allows; publish a smaller one"},
 	TooSlow:            {Retry, "the source sent too slowly; check the network path, what was received is kept for the next try"},
 	DigestMismatch:     {Person, "the bytes are not the ones that were signed; repair or replace the registry's copy, and find out who changed it"},
@@ -120,6 +121,7 @@ var table = map[Code]entry{
 	Render:             {Person, "the component could not be rendered; run 'publisher pack' on its source and correct what it names"},
 	Health:             {Person, "the application did not become healthy in time; read its container logs"},
 	NoSpace:            {Person, "there is not enough free disk space; free the amount that the message names"},
+	Exists:             {Person, "what is there already is never replaced; choose another name, version or place"},
 	Conflict:           {Retry, "another writer changed the same thing; run the command again"},
 	Unreachable:        {Retry, "the registry or engine could not be reached; check address, network and credentials"},
 	Clock:              {Person, "the system clock is not plausible; set it"},
@@ -133,7 +135,7 @@ func All() []Code {
 		Malformed, TooLarge, TooSlow, DigestMismatch, UntrustedSigner, Threshold, Expired, Freeze, Rollback,
 		Equivocation, WrongChannel, NoOrder, WrongDevice, NotReleased, DeploymentMismatch, Downgrade, Revoked,
 		Signature, Identity, Provenance, Attestation, Rule, Grant, ImageUnpinned, Ineligible, Platform, Path,
-		Archive, Render, Health, NoSpace, Conflict, Unreachable, Clock, LogUnwritable, Internal,
+		Archive, Render, Health, NoSpace, Exists, Conflict, Unreachable, Clock, LogUnwritable, Internal,
 	}
 }
 

@@ -1,6 +1,11 @@
 package world_test
 
 import (
+	"bytes"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,7 +44,7 @@ func TestPublishAgain(t *testing.T) {
 	_, err = again(w.Package("1.0.0", func(dir string) {
 		w.Edit(filepath.Join(dir, "margo.yaml"), "The smallest application", "Another application")
 	}))
-	wantReason(t, err, reason.Conflict)
+	wantReason(t, err, reason.Exists)
 }
 
 // TestExpiredChannelCanBeRefreshed: a channel whose timestamp ran out over a
@@ -79,18 +84,49 @@ func TestDeviceAddRefusesAnotherDevicesLogKey(t *testing.T) {
 // run again and makes the same channel; one that was done is refused.
 func TestInitChannelAgain(t *testing.T) {
 	w := world.New(t)
-	in := publish.InitChannelInput{Repository: "127.0.0.1:1/new/releases", Kind: channel.KindReleases, OfflineKeys: 1, Threshold: 1}
+	place := strings.Replace(w.Releases, "acme", "new", 1)
+	in := publish.InitChannelInput{Repository: readOnly(t, place), Kind: channel.KindReleases, OfflineKeys: 1, Threshold: 1}
 	_, err := w.Party("new").InitChannel(w.Context(), in)
 	wantReason(t, err, reason.Unreachable)
-	in.Repository = strings.Replace(w.Releases, "acme", "new", 1)
+	key, err := os.ReadFile(filepath.Join(w.Dir, "new", "root.pem"))
+	w.Must(err)
+	in.Repository = place
 	info, err := w.Party("new").InitChannel(w.Context(), in)
 	w.Must(err)
 	if info.Versions["root"] != 1 || info.Kind != channel.KindReleases {
 		t.Fatalf("channel %+v", info)
 	}
+	if again, err := os.ReadFile(filepath.Join(w.Dir, "new", "root.pem")); err != nil || !bytes.Equal(again, key) {
+		t.Fatalf("the second run made other keys: %v", err)
+	}
 	_, err = w.Party("new").InitChannel(w.Context(), in)
-	wantReason(t, err, reason.Conflict)
-	in.Repository = w.Releases
-	_, err = w.Party("other").InitChannel(w.Context(), in)
-	wantReason(t, err, reason.Conflict)
+	wantReason(t, err, reason.Exists)
+}
+
+// readOnly is a repository of the registry behind a proxy that answers every
+// write with a server error.
+func readOnly(t *testing.T, repository string) string {
+	t.Helper()
+	host, path, _ := strings.Cut(repository, "/")
+	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: host})
+	srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			http.Error(rw, "read only", http.StatusServiceUnavailable)
+			return
+		}
+		proxy.ServeHTTP(rw, r)
+	}))
+	t.Cleanup(srv.Close)
+	return strings.TrimPrefix(srv.URL, "http://") + "/" + path
+}
+
+// TestInitChannelWhereOneIs: nothing is made for a channel that cannot come to be.
+func TestInitChannelWhereOneIs(t *testing.T) {
+	w := world.New(t)
+	in := publish.InitChannelInput{Repository: w.Releases, Kind: channel.KindReleases, OfflineKeys: 1, Threshold: 1}
+	_, err := w.Party("other").InitChannel(w.Context(), in)
+	wantReason(t, err, reason.Exists)
+	if left, _ := filepath.Glob(filepath.Join(w.Dir, "other", "*.pem")); len(left) > 0 {
+		t.Fatalf("keys were made: %q", left)
+	}
 }
