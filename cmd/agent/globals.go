@@ -49,7 +49,7 @@ func (g *globals) open(cmd *cobra.Command) (*agent.Agent, func(), error) {
 	opts.Log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
 	a, err := agent.Open(cmd.Context(), cfg, opts)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, exit(err)
 	}
 	return a, func() { bar.Close(); _ = a.Close() }, nil
 }
@@ -75,6 +75,14 @@ func (g *globals) options() (agent.Config, agent.Options, error) {
 	}
 	built, err := parseBuildTime()
 	return cfg, agent.Options{ApplierDir: filepath.Dir(self), Program: program(), BuildTime: built}, err
+}
+
+// exit gives a damaged log the exit code of tampering, as auditor does.
+func exit(err error) error {
+	if audit.IsTampering(err) {
+		return &cli.ExitError{Code: cli.ExitTampering, Err: err}
+	}
+	return err
 }
 
 func parseBuildTime() (time.Time, error) {

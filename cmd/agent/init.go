@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,6 +14,8 @@ import (
 	"github.com/consign-dev/consign/internal/durable"
 	"github.com/consign-dev/consign/internal/tufclient"
 )
+
+var sha256Hex = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 func initCommand(g *globals) *cobra.Command {
 	var in agent.InitInput
@@ -27,6 +31,9 @@ registry. It prints the device's log key, which the operator records with
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			quietTessera()
+			if sum := strings.TrimPrefix(in.RootSHA256, "sha256:"); sum != "" && !sha256Hex.MatchString(sum) {
+				return cli.Usage("--root-sha256 %q: want 64 lower case hexadecimal digits, as 'sha256sum' prints them", in.RootSHA256)
+			}
 			cfg, err := g.load()
 			if err != nil {
 				return err

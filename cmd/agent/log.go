@@ -37,7 +37,7 @@ func logEventsCommand(g *globals) *cobra.Command {
 			}
 			entries := []audit.Entry{}
 			if _, err := a.Events(cmd.Context(), func(e audit.Entry) error { entries = append(entries, e); return nil }); err != nil {
-				return err
+				return exit(err)
 			}
 			return auditor.PrintEvents(cli.Out(cmd), entries)
 		},

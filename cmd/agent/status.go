@@ -24,7 +24,7 @@ func statusCommand(g *globals) *cobra.Command {
 			}
 			s, err := a.Status(cmd.Context(), time.Now())
 			if err != nil {
-				return err
+				return exit(err)
 			}
 			return cli.Out(cmd).Print(s, func(w io.Writer) { writeStatus(w, s) })
 		},

@@ -34,6 +34,9 @@ directory is what readers of the channel pin: give it to them by hand.`,
   publisher channel init registry.example/plant/deployments --kind deployments --offline-keys 3 --threshold 2`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := in.Check(); err != nil {
+				return cli.Usage("%w", err)
+			}
 			f.channel, in.Repository = args[0], args[0]
 			p, err := f.publisher(cmd.Context(), g, nil)
 			if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/spf13/cobra"
@@ -22,6 +23,9 @@ the registry knows of. What it prints is not verified against any policy: use
 		Example: "  publisher inspect registry.example/acme/line-monitor@sha256:...",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if !strings.Contains(args[0], "@sha256:") {
+				return cli.Usage("%q: want REPOSITORY@sha256:...; tags are not trusted, 'publisher channel show' lists digests", args[0])
+			}
 			client, err := g.client()
 			if err != nil {
 				return err

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -63,6 +64,9 @@ func keyShowCommand() *cobra.Command {
 func showKey(cmd *cobra.Command, file string) error {
 	pub, err := keys.LoadPublic(file)
 	if err != nil {
+		if _, statErr := os.Stat(file + keys.PublicSuffix); statErr == nil {
+			err = fmt.Errorf("%w; its public key is in %s%s", err, file, keys.PublicSuffix)
+		}
 		return err
 	}
 	id, err := keys.ID(pub)

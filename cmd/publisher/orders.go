@@ -111,8 +111,11 @@ func deployAll(cmd *cobra.Command, p *publish.Publisher, in publish.DeployInput,
 	for _, device := range devices {
 		in.Device = device
 		d, err := p.Deploy(cmd.Context(), in)
+		if err != nil && len(devices) > 1 {
+			err = fmt.Errorf("device %q (%d of %d devices are done): %w", device, len(done), len(devices), err)
+		}
 		if err != nil {
-			return fmt.Errorf("device %q (%d of %d devices are done): %w", device, len(done), len(devices), err)
+			return err
 		}
 		done = append(done, d)
 	}

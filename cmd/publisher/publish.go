@@ -1,15 +1,19 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/consign-dev/consign/internal/channel"
 	"github.com/consign-dev/consign/internal/cli"
+	"github.com/consign-dev/consign/internal/durable"
 	"github.com/consign-dev/consign/internal/oci"
 	"github.com/consign-dev/consign/internal/pack"
 	"github.com/consign-dev/consign/internal/publish"
@@ -38,6 +42,22 @@ func (f *packFlags) pack(cmd *cobra.Command, g *globals, dir, channel string, ou
 	return pack.Pack(cmd.Context(), pack.Options{
 		Dir: dir, Out: out, Client: client, Images: images, Locked: f.locked, Channel: channel,
 	})
+}
+
+// packTo packs into a layout that stays. A layout that it had to make goes
+// again when there is nothing to put into it.
+func (f *packFlags) packTo(cmd *cobra.Command, g *globals, dir, to string) (pack.Result, error) {
+	_, err := os.Lstat(to)
+	made := errors.Is(err, fs.ErrNotExist)
+	out, err := oci.CreateLayout(to)
+	if err != nil {
+		return pack.Result{}, err
+	}
+	res, err := f.pack(cmd, g, dir, "", out)
+	if err != nil && made {
+		err = errors.Join(err, durable.RemoveAll(to))
+	}
+	return res, err
 }
 
 // readAssignments splits each KEY=VALUE at its first '='.
@@ -79,11 +99,7 @@ every machine.`,
 		Example: "  publisher pack ./line-monitor --to ./out",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			out, err := oci.CreateLayout(to)
-			if err != nil {
-				return err
-			}
-			res, err := f.pack(cmd, g, args[0], "", out)
+			res, err := f.packTo(cmd, g, args[0], to)
 			if err != nil {
 				return err
 			}
@@ -133,6 +149,9 @@ directory must hold the keys of targets, snapshot and timestamp.`,
 			defer bar.Close()
 			p, err := f.publisher(cmd.Context(), g, bar.Set)
 			if err != nil {
+				return err
+			}
+			if err := p.CheckKeys(channel.KindReleases); err != nil {
 				return err
 			}
 			temp, err := os.MkdirTemp("", "consign-pack-")

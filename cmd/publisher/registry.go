@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -27,7 +28,9 @@ func registryCommand() *cobra.Command {
 		Short: "serve an OCI 1.1 registry from a directory, until interrupted",
 		Long: `Serve is for a quick start, small sites and tests. It has no users: who can
 connect can write, and readers trust nothing it says. Without a certificate it
-listens on a loopback address only.`,
+listens on a loopback address only. Programs of Consign speak plain HTTP to
+loopback addresses: reach a registry with a certificate by the host name that is
+in it, with --ca-file if its authority is your own.`,
 		Example: `  publisher registry serve --dir ./registry
   publisher registry serve --dir /srv/registry --listen :5000 --tls-cert cert.pem --tls-key key.pem`,
 		Args: cobra.NoArgs,
@@ -47,13 +50,13 @@ listens on a loopback address only.`,
 }
 
 func serveRegistry(cmd *cobra.Command, dir, listen, cert, key string, log *slog.Logger) error {
-	l, err := net.Listen("tcp", listen)
+	secure, err := loadCertificate(cert, key)
 	if err != nil {
 		return err
 	}
-	if cert == "" && !l.Addr().(*net.TCPAddr).IP.IsLoopback() {
-		_ = l.Close()
-		return cli.Usage("--listen %s reaches other machines: give --tls-cert and --tls-key, or listen on 127.0.0.1", listen)
+	l, err := listenOn(listen, secure != nil)
+	if err != nil {
+		return err
 	}
 	reg, err := oci.NewRegistry(oci.RegistryOptions{Dir: dir, Log: log})
 	if err != nil {
@@ -61,6 +64,7 @@ func serveRegistry(cmd *cobra.Command, dir, listen, cert, key string, log *slog.
 		return err
 	}
 	srv := oci.NewServer(reg, log)
+	srv.TLSConfig = secure
 	context.AfterFunc(cmd.Context(), func() {
 		ctx, cancel := context.WithTimeout(context.Background(), graceful)
 		defer cancel()
@@ -71,8 +75,8 @@ func serveRegistry(cmd *cobra.Command, dir, listen, cert, key string, log *slog.
 	if err != nil {
 		return err
 	}
-	if cert != "" {
-		err = srv.ServeTLS(l, cert, key)
+	if secure != nil {
+		err = srv.ServeTLS(l, "", "")
 	} else {
 		err = srv.Serve(l)
 	}
@@ -82,4 +86,29 @@ func serveRegistry(cmd *cobra.Command, dir, listen, cert, key string, log *slog.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), graceful)
 	defer cancel()
 	return errors.Join(err, reg.Close(ctx))
+}
+
+// loadCertificate returns nil when none is named. It is called before the
+// registry says that it serves.
+func loadCertificate(cert, key string) (*tls.Config, error) {
+	if cert == "" {
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		return nil, fmt.Errorf("read --tls-cert and --tls-key: %w", err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+}
+
+func listenOn(address string, secure bool) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("%w; name another address with --listen", err)
+	}
+	if !secure && !l.Addr().(*net.TCPAddr).IP.IsLoopback() {
+		_ = l.Close()
+		return nil, cli.Usage("--listen %s reaches other machines: give --tls-cert and --tls-key, or listen on 127.0.0.1", address)
+	}
+	return l, nil
 }

@@ -119,7 +119,7 @@ func (l *lock) pin(kind string, old, now map[string]digest.Digest, key string, r
 		return d, nil
 	}
 	if l.frozen {
-		return "", fmt.Errorf("%s: %s: %q is not pinned, and --locked resolves nothing; pack once without --locked and keep the file", LockFile, kind, key)
+		return "", reason.New(reason.ImageUnpinned, "%s: %s: %q is not pinned, and --locked resolves nothing; pack once without --locked and keep the file", LockFile, kind, key)
 	}
 	d, err := resolve()
 	if err != nil {

@@ -73,6 +73,13 @@ func (p *Publisher) ownClient(kind string) (*tufclient.Client, error) {
 	return client, nil
 }
 
+// CheckKeys finds out, without the registry, whether the key directory is that
+// of a channel of this kind: before a long transfer rather than after it.
+func (p *Publisher) CheckKeys(kind string) error {
+	_, err := p.ownClient(kind)
+	return err
+}
+
 func (p *Publisher) pin() (*tufclient.Client, error) {
 	root, err := durable.ReadFile(p.Keys.rootFile(), tufclient.MaxRoot)
 	if errors.Is(err, fs.ErrNotExist) {
