@@ -69,6 +69,11 @@ func TestExitCodes(t *testing.T) {
 }
 
 func newLog(t *testing.T) (dir, vkey string) {
+	dir, vkey, _ = newLogWithKey(t)
+	return dir, vkey
+}
+
+func newLogWithKey(t *testing.T) (dir, vkey string, key *audit.Key) {
 	t.Helper()
 	audit.SetTesseraLogger(slog.New(slog.DiscardHandler))
 	must := func(err error) {
@@ -80,7 +85,7 @@ func newLog(t *testing.T) (dir, vkey string) {
 	dir = filepath.Join(t.TempDir(), "log")
 	private, vkey, err := audit.GenerateKey("press-07")
 	must(err)
-	key, err := audit.ParseKey(private)
+	key, err = audit.ParseKey(private)
 	must(err)
 	must(audit.Create(t.Context(), dir, key))
 	log, err := audit.Open(t.Context(), dir, key, "press-07")
@@ -89,5 +94,5 @@ func newLog(t *testing.T) (dir, vkey string) {
 	must(err)
 	must(log.Integrate(t.Context()))
 	must(log.Close())
-	return dir, vkey
+	return dir, vkey, key
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/consign-dev/consign/internal/cli"
+	"github.com/consign-dev/consign/internal/cli/clitest"
 	"github.com/consign-dev/consign/internal/reason"
 )
 
@@ -25,27 +26,8 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:  "testdata",
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Cmds: clitest.Commands(nil),
 	})
-}
-
-// exits is the script command "exits CODE PROGRAM ARGS": testscript's exec
-// knows only zero and not zero.
-func exits(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
-		ts.Fatalf("usage: exits CODE PROGRAM ARGS")
-	}
-	err := ts.Exec(args[1], args[2:]...)
-	code := 0
-	var exit interface{ ExitCode() int }
-	if errors.As(err, &exit) {
-		code = exit.ExitCode()
-	} else {
-		ts.Check(err)
-	}
-	if strconv.Itoa(code) != args[0] {
-		ts.Fatalf("exit code %d, want %s", code, args[0])
-	}
 }
 
 // toy has one command for each way to end.
