@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -63,7 +64,7 @@ func (f *channelFlags) publisher(ctx context.Context, g *globals, progress func(
 	ask := func() ([]byte, error) { return f.passphrase.Read(ctx) }
 	return &publish.Publisher{
 		Client: client, Now: time.Now(), Progress: progress,
-		Keys: publish.KeyDir{Path: dir, Passphrase: publish.Once(ask)},
+		Keys: publish.KeyDir{Path: dir, Passphrase: publish.Once(ask), Opened: map[string]crypto.Signer{}},
 	}, nil
 }
 

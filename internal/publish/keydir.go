@@ -26,6 +26,22 @@ type KeyDir struct {
 	// Passphrase is asked at most once per command; it is not called when no
 	// private key is needed.
 	Passphrase func() ([]byte, error)
+	// Opened holds the keys that were decrypted before, by path: to derive a key
+	// from a passphrase is slow by design, and a command that signs for fifty
+	// devices needs each key once. Nil remembers nothing.
+	Opened map[string]crypto.Signer
+}
+
+// load decrypts a key file, or returns the key that it was.
+func (k KeyDir) load(path string) (crypto.Signer, error) {
+	if s, ok := k.Opened[path]; ok {
+		return s, nil
+	}
+	s, err := keys.Load(path, k.Passphrase)
+	if err == nil && k.Opened != nil {
+		k.Opened[path] = s
+	}
+	return s, err
 }
 
 // SigningKey is the path of the key that signs bundles.
@@ -58,7 +74,7 @@ func (k KeyDir) ensure(role string, count int) ([]crypto.Signer, error) {
 
 func (k KeyDir) ensureOne(path string) (crypto.Signer, error) {
 	if _, err := os.Lstat(path); err == nil {
-		return keys.Load(path, k.Passphrase)
+		return k.load(path)
 	}
 	pass, err := k.Passphrase()
 	if err != nil {
@@ -67,6 +83,9 @@ func (k KeyDir) ensureOne(path string) (crypto.Signer, error) {
 	s, err := keys.Generate()
 	if err != nil {
 		return nil, err
+	}
+	if k.Opened != nil {
+		k.Opened[path] = s
 	}
 	return s, keys.Save(path, s, pass)
 }
@@ -84,7 +103,7 @@ func (k KeyDir) Signers(role string) ([]crypto.Signer, error) {
 	}
 	var out []crypto.Signer
 	for _, f := range files {
-		s, err := keys.Load(f, k.Passphrase)
+		s, err := k.load(f)
 		if err != nil {
 			return nil, err
 		}

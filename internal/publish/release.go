@@ -11,7 +11,6 @@ import (
 
 	"github.com/consign-dev/consign/internal/bundle"
 	"github.com/consign-dev/consign/internal/channel"
-	"github.com/consign-dev/consign/internal/keys"
 	"github.com/consign-dev/consign/internal/oci"
 	"github.com/consign-dev/consign/internal/pack"
 	"github.com/consign-dev/consign/internal/reason"
@@ -192,7 +191,7 @@ func confirm(ctx context.Context, from *oci.Layout, repo *oci.Repository, desc o
 
 // signBundle makes the evidence and attaches it to the bundle.
 func (p *Publisher) signBundle(ctx context.Context, in PublishInput, repo *oci.Repository, name string) (ocispec.Descriptor, error) {
-	signer, err := keys.Load(in.SigningKey, p.Keys.Passphrase)
+	signer, err := p.Keys.load(in.SigningKey)
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
