@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 	"github.com/theupdateframework/go-tuf/v2/metadata/trustedmetadata"
 
@@ -114,6 +115,22 @@ func (s *session) checkExpiry(h header, fetched bool) error {
 	return reason.New(code, "%s expired at %s, it is %s", h.name, h.expires.Format(time.RFC3339), s.now.Format(time.RFC3339))
 }
 
+// Equivocation is the error, with reason equivocation, for one version of a
+// document that was signed with two contents. Both were kept: they prove to
+// anybody who has the channel's root that its keys signed two histories.
+type Equivocation struct {
+	// Name is the document, such as "timestamp.json version 7".
+	Name string
+	// Documents are the digests of what was seen before and what is served now.
+	Documents [2]digest.Digest
+	// Files are where they were kept.
+	Files [2]string
+}
+
+func (e *Equivocation) Error() string {
+	return fmt.Sprintf("%s was signed with two contents: the one seen before is kept in %s, the one served now in %s", e.Name, e.Files[0], e.Files[1])
+}
+
 // equivocation keeps both documents and refuses the second.
 func (s *session) equivocation(name string, seen, served []byte) error {
 	first, err := s.state.evidence(seen)
@@ -121,7 +138,10 @@ func (s *session) equivocation(name string, seen, served []byte) error {
 	if err := errors.Join(err, err2); err != nil {
 		return reason.New(reason.Equivocation, "%s was signed with two contents, and the proof could not be kept: %w", name, err)
 	}
-	return reason.New(reason.Equivocation, "%s was signed with two contents: the one seen before is kept in %s, the one served now in %s", name, first, second)
+	return reason.Wrap(reason.Equivocation, &Equivocation{
+		Name: name, Files: [2]string{first, second},
+		Documents: [2]digest.Digest{digest.FromBytes(seen), digest.FromBytes(served)},
+	})
 }
 
 // stored returns the newest document of a top-level role that was seen before,
