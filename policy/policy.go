@@ -32,6 +32,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/consign-dev/consign/internal/reason"
@@ -80,10 +81,13 @@ type Application struct {
 	MayRemove bool `yaml:"mayRemove"`
 	// MayDeleteVolumes lets a removal delete the application's data, too.
 	MayDeleteVolumes bool `yaml:"mayDeleteVolumes"`
-	// OnNoGood is what to do with a running application that this policy no
-	// longer allows when there is nothing allowed to replace it: [Keep] or
-	// [Stop]. Parse turns an absent value into [Keep].
+	// OnNoGood is what to do with an application when neither what is ordered nor
+	// what ran before may run or works: [Keep] what is there, or [Stop] it; data
+	// stays. Parse turns an absent value into [Keep].
 	OnNoGood string `yaml:"onNoGood"`
+	// Drift is what to do when what runs is not what was applied any more:
+	// [Correct] it, or only [Report] it. Parse turns an absent value into [Correct].
+	Drift string `yaml:"drift"`
 	// Grants is what the application may ask of the machine beyond the default.
 	Grants Grants `yaml:"grants"`
 }
@@ -92,6 +96,12 @@ type Application struct {
 const (
 	Keep = "keep"
 	Stop = "stop"
+)
+
+// The values of [Application.Drift].
+const (
+	Correct = "correct"
+	Report  = "report"
 )
 
 // Parse reads and validates a TrustPolicy. An error has reason malformed or
@@ -105,9 +115,8 @@ func Parse(data []byte) (*TrustPolicy, error) {
 		return nil, reason.Wrap(reason.Malformed, fmt.Errorf("trust policy: %w", err))
 	}
 	for i := range p.Applications {
-		if p.Applications[i].OnNoGood == "" {
-			p.Applications[i].OnNoGood = Keep
-		}
+		a := &p.Applications[i]
+		a.OnNoGood, a.Drift = cmp.Or(a.OnNoGood, Keep), cmp.Or(a.Drift, Correct)
 	}
 	return &p, nil
 }

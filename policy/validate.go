@@ -89,6 +89,9 @@ func (a *Application) validate(channels map[string]ReleaseChannel) error {
 	if !slices.Contains([]string{"", Keep, Stop}, a.OnNoGood) {
 		return fmt.Errorf("onNoGood: %.100q is neither %q nor %q", a.OnNoGood, Keep, Stop)
 	}
+	if !slices.Contains([]string{"", Correct, Report}, a.Drift) {
+		return fmt.Errorf("drift: %.100q is neither %q nor %q", a.Drift, Correct, Report)
+	}
 	return nil
 }
 
