@@ -25,13 +25,15 @@ const (
 	Outcome      Kind = "outcome"      // how the change of an intent ended
 	Removed      Kind = "removed"      // the removal of an intent was done
 	RolledBack   Kind = "rolled-back"  // the rollback of an intent was done
+	Drifted      Kind = "drifted"      // what runs is not what was applied
+	Approved     Kind = "approved"     // a person at the device let a desired state be applied
 	Gap          Kind = "gap"          // something between two events is not known, after a crash
 	Equivocation Kind = "equivocation" // two documents were signed as one version
 )
 
 // Kinds returns every kind, in the order of the specification.
 func Kinds() []Kind {
-	return []Kind{Initialised, Refreshed, Accepted, Refused, Intent, Outcome, Removed, RolledBack, Gap, Equivocation}
+	return []Kind{Initialised, Refreshed, Accepted, Refused, Intent, Outcome, Removed, RolledBack, Drifted, Approved, Gap, Equivocation}
 }
 
 // Action is what an intent is about to do.

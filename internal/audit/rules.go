@@ -22,6 +22,8 @@ var rules = map[Kind]rule{
 	Outcome:      {must: list("deployment", "intent", "result"), may: list("application", "version", "reason", "step", "message")},
 	Removed:      {must: list("deployment", "intent"), may: list("application", "version", "message")},
 	RolledBack:   {must: list("deployment", "intent"), may: list("application", "version", "message", "bundle")},
+	Drifted:      {must: list("deployment", "application", "version", "message")},
+	Approved:     {must: list("desiredState"), may: list("policy", "program")},
 	Gap:          {must: list("message"), may: list("deployment", "application", "version", "intent")},
 	Equivocation: {must: list("channel", "message", "evidence"), may: list("metadata")},
 }
