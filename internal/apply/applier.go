@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/consign-dev/consign/internal/apply/task"
@@ -23,8 +24,7 @@ const observeTimeout = time.Minute
 // given its own grace period.
 const removeTimeout = 5 * time.Minute
 
-// Compose applies verified Compose components to one Docker engine. Its methods
-// take nothing but what internal/verify made.
+// Compose is the [Applier] of Compose components on one Docker engine.
 type Compose struct {
 	// Program is the applier-compose program.
 	Program *Program
@@ -43,8 +43,7 @@ func ImageName(registry string, manifest ocispec.Descriptor) string {
 	return registry + "/c@" + string(manifest.Digest)
 }
 
-// Render makes the exact objects of each component of a verdict. archive lends
-// the checked bytes of a component archive.
+// Render implements [Applier].
 func (c *Compose) Render(ctx context.Context, v *verify.Verdict, archive func(ocispec.Descriptor) ([]byte, error)) ([]verify.Render, error) {
 	images := map[string]string{}
 	for _, i := range v.Images() {
@@ -72,36 +71,39 @@ func (c *Compose) Render(ctx context.Context, v *verify.Verdict, archive func(oc
 	return out, nil
 }
 
-// Apply runs the components of a permit in order. The first failure ends it:
-// the error names the component, and the ones before it stay.
-func (c *Compose) Apply(ctx context.Context, p *verify.Permit) ([]Service, error) {
-	var services []Service
-	for _, part := range p.Components() {
-		in := ApplyInput{
-			Engine: c.Engine, Project: part.Project, Deployment: p.Verdict().Order().Deployment().ID,
-			Render: part.Render, Digest: part.Digest, Images: part.Images,
-			Wait: part.Wait, TimeoutSeconds: int(part.Timeout.Seconds()),
-		}
-		res, err := c.Program.apply(ctx, in)
-		if err != nil {
-			return services, fmt.Errorf("component %s: %w", part.Name, err)
-		}
-		services = append(services, res.Services...)
-	}
-	return services, nil
-}
-
-// Observe says what runs under a project of a deployment.
-func (c *Compose) Observe(ctx context.Context, deployment, project string) ([]Service, error) {
-	ctx, cancel := context.WithTimeout(ctx, observeTimeout)
-	defer cancel()
-	res, err := c.Program.observe(ctx, ObserveInput{Engine: c.Engine, Project: project, Deployment: deployment})
+// Apply implements [Applier].
+func (c *Compose) Apply(ctx context.Context, p *verify.Permit, n int) ([]Service, error) {
+	part := p.Components()[n]
+	res, err := c.Program.apply(ctx, ApplyInput{
+		Engine: c.Engine, Project: part.Project, Deployment: p.Verdict().Order().Deployment().ID,
+		Render: part.Render, Digest: part.Digest, Images: part.Images,
+		Wait: part.Wait, TimeoutSeconds: int(part.Timeout.Seconds()),
+	})
 	return res.Services, err
 }
 
-// Remove takes a project of a deployment away. It needs no verdict: which
-// deployments may go is the caller's to decide from signed orders, and the
-// program touches only objects that carry the deployment's label.
+// Observe names a component that was applied.
+type Observe struct {
+	// Deployment is the Margo deployment id, Project the component's project name.
+	Deployment, Project string
+	// Render is what should run; without it there is no drift in the result.
+	Render []byte
+}
+
+// Observe implements [Applier].
+func (c *Compose) Observe(ctx context.Context, o Observe) (ObserveResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, observeTimeout)
+	defer cancel()
+	in := ObserveInput{Engine: c.Engine, Project: o.Project, Deployment: o.Deployment, Render: o.Render}
+	if len(o.Render) > 0 {
+		in.Digest = digest.SHA256.FromBytes(o.Render)
+	}
+	return c.Program.observe(ctx, in)
+}
+
+// Remove implements [Applier]. It needs no verdict: which deployments may go is
+// the caller's to decide from signed orders, and the program touches only
+// objects that carry the deployment's label.
 func (c *Compose) Remove(ctx context.Context, deployment, project string, volumes bool) (RemoveResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, removeTimeout)
 	defer cancel()
