@@ -48,7 +48,7 @@ install: ## install the programs and systemd units under DESTDIR and PREFIX (aft
 	install -m 0755 bin/publisher bin/auditor '$(DESTDIR)$(PREFIX)/bin/'
 	install -m 0755 bin/agent bin/applier-compose '$(DESTDIR)$(PREFIX)/lib/consign/'
 	ln -sfn ../lib/consign/agent '$(DESTDIR)$(PREFIX)/bin/agent'
-	for u in packaging/systemd/*.service packaging/systemd/*.timer; do \
+	for u in packaging/systemd/*.service packaging/systemd/*.socket packaging/systemd/*.timer; do \
 		sed 's|/usr/local|$(PREFIX)|g' "$$u" >'$(DESTDIR)$(PREFIX)/lib/systemd/system/'"$${u##*/}"; \
 	done
 	chmod 0644 '$(DESTDIR)$(PREFIX)'/lib/systemd/system/consign-*

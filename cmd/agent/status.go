@@ -1,8 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -48,13 +52,24 @@ func writeStatus(w io.Writer, s *agent.Status) {
 			fmt.Fprintf(w, "  the engine did not answer: %s\n", cli.Safe(in.Unknown))
 		}
 	}
-	for id, at := range s.Attempts {
-		what := "deployment " + id
-		if id == "" {
-			what = "the channel"
-		}
-		fmt.Fprintf(w, "refused   %s at %s: %s\n", cli.Safe(what), when(at.At), cli.Safe(at.Text))
+	for _, id := range slices.Sorted(maps.Keys(s.Deviations)) {
+		fmt.Fprintf(w, "drifted   deployment %s at %s: %s\n", cli.Safe(id), when(s.Deviations[id].At), cli.Safe(s.Deviations[id].Text))
 	}
+	for _, key := range slices.Sorted(maps.Keys(s.Attempts)) {
+		at := s.Attempts[key]
+		fmt.Fprintf(w, "%-9s %s at %s: %s\n", cmp.Or(string(at.Reason), "refused"), cli.Safe(subject(key)), when(at.At), cli.Safe(at.Text))
+	}
+}
+
+// subject says what an attempt was about.
+func subject(key string) string {
+	if key == "" {
+		return "the deployment channel"
+	}
+	if name, ok := strings.CutPrefix(key, agent.ChannelKey("")); ok {
+		return "release channel " + name
+	}
+	return "deployment " + key
 }
 
 func freshness(f agent.Freshness) string {

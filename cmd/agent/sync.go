@@ -15,10 +15,16 @@ import (
 )
 
 func syncCommand(g *globals) *cobra.Command {
-	return &cobra.Command{
-		Use:     "sync",
-		Short:   "run one cycle: refresh, verify, fetch, apply, log",
-		Example: "  agent sync",
+	var fetchOnly, applyOnly bool
+	cmd := &cobra.Command{
+		Use:   "sync",
+		Short: "run one cycle: refresh, verify, fetch, apply, look at what runs, log",
+		Long: `Sync is one cycle of "agent run". In two steps, it fetches while there is a
+line and applies when the machine may stop: --fetch-only ends before anything
+would be changed; --apply-only uses no network and verifies again what was
+fetched. The configuration may add a window (applyWindow) and a person's
+approval (requireApproval).`,
+		Example: "  agent sync\n  agent sync --fetch-only\n  agent sync --apply-only",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			a, done, err := g.open(cmd)
@@ -26,7 +32,7 @@ func syncCommand(g *globals) *cobra.Command {
 				return err
 			}
 			defer done()
-			res, err := a.Sync(cmd.Context(), time.Now())
+			res, err := a.Sync(cmd.Context(), time.Now(), scopeOf(fetchOnly, applyOnly))
 			if printErr := cli.Out(cmd).Print(res, func(w io.Writer) { writeResult(w, res, err) }); printErr != nil {
 				err = errors.Join(err, printErr)
 			}
@@ -35,6 +41,21 @@ func syncCommand(g *globals) *cobra.Command {
 			}
 			return res.Err()
 		},
+	}
+	cmd.Flags().BoolVar(&fetchOnly, "fetch-only", false, "refresh, verify and fetch, and change nothing on the machine")
+	cmd.Flags().BoolVar(&applyOnly, "apply-only", false, "apply what was fetched before, without the network")
+	cmd.MarkFlagsMutuallyExclusive("fetch-only", "apply-only")
+	return cmd
+}
+
+func scopeOf(fetchOnly, applyOnly bool) agent.Scope {
+	switch {
+	case fetchOnly:
+		return agent.FetchOnly
+	case applyOnly:
+		return agent.ApplyOnly
+	default:
+		return agent.Everything
 	}
 }
 
@@ -45,6 +66,12 @@ func writeResult(w io.Writer, res *agent.Result, err error) {
 			fmt.Fprintf(w, " (%s)", c.Reason)
 		}
 		fmt.Fprintln(w)
+		if c.Returned != "" {
+			fmt.Fprintf(w, "          %s %s runs again\n", cli.Safe(c.Application), cli.Safe(c.Returned))
+		}
+		if c.Reason == "" && c.Message != "" {
+			fmt.Fprintf(w, "          %s\n", cli.Safe(c.Message))
+		}
 	}
 	if len(res.Changes) == 0 && err == nil {
 		fmt.Fprintln(w, "nothing changed")

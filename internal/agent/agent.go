@@ -49,7 +49,7 @@ type Agent struct {
 	store    *store.Store
 	operator *tufclient.Client
 	log      *audit.Log
-	compose  *apply.Compose
+	applier  apply.Applier
 	floor    time.Time
 	serving  bool
 	// moved says that this cycle learned or did something worth keeping.
@@ -119,7 +119,7 @@ func (a *Agent) load() error {
 	if err != nil {
 		return err
 	}
-	a.compose = &apply.Compose{Program: program, Engine: a.cfg.Engine, Registry: a.cfg.RegistryAddress, Device: a.identity.Device}
+	a.applier = &apply.Compose{Program: program, Engine: a.cfg.Engine, Registry: a.cfg.RegistryAddress, Device: a.identity.Device}
 	return nil
 }
 

@@ -32,6 +32,13 @@ type Config struct {
 	// duration; each wait is varied by up to a tenth so that a site does not
 	// poll in step.
 	PollInterval string `yaml:"pollInterval"`
+	// ObserveInterval is the time between two looks at what runs, as a Go duration.
+	ObserveInterval string `yaml:"observeInterval"`
+	// ApplyWindow is when the machine may be changed by new orders; what is ordered
+	// is verified and fetched at any time.
+	ApplyWindow Window `yaml:"applyWindow"`
+	// RequireApproval makes new orders wait for "agent approve" on this device.
+	RequireApproval bool `yaml:"requireApproval"`
 	// CAFile is a PEM file of further certificate authorities for registries.
 	CAFile string `yaml:"caFile"`
 	// DockerConfig is a Docker config.json with registry credentials; empty means
@@ -49,6 +56,7 @@ func DefaultConfig() Config {
 		Engine:          "unix:///var/run/docker.sock",
 		RegistryAddress: "127.0.0.1:5127",
 		PollInterval:    "5m",
+		ObserveInterval: "1m",
 	}
 }
 
@@ -87,9 +95,13 @@ func (c Config) validate() error {
 	if err := checkLoopback(c.RegistryAddress); err != nil {
 		return fmt.Errorf("registryAddress: %w", err)
 	}
-	d, err := time.ParseDuration(c.PollInterval)
-	if err != nil || d < time.Second {
-		return fmt.Errorf("pollInterval: %q is not a duration of at least 1s, such as 5m", c.PollInterval)
+	for name, text := range map[string]string{"pollInterval": c.PollInterval, "observeInterval": c.ObserveInterval} {
+		if d, err := time.ParseDuration(text); err != nil || d < time.Second {
+			return fmt.Errorf("%s: %q is not a duration of at least 1s, such as 5m", name, text)
+		}
+	}
+	if err := c.ApplyWindow.validate(); err != nil {
+		return fmt.Errorf("applyWindow.%w", err)
 	}
 	return nil
 }

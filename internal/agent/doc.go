@@ -6,12 +6,15 @@
 // fetch what a verdict names into the content store; render it in a sandbox;
 // check the render against the policy's grants; write the intent to the device
 // log; apply; write the outcome. Whatever fails, the application that runs is
-// left alone until the last of these steps.
+// left alone until the last of these steps. What fails on the machine is followed
+// by a return to the last good version ([verify.Recall]), and [Agent.Watch] keeps
+// what runs as it was applied, with or without a network.
 //
 // The state directory (0700) holds:
 //
 //	device.json     which device this is and which channel it obeys
 //	installed.json  what was applied, per Margo deployment id
+//	approved.json   the desired state that a person at the device approved, if it asks for that
 //	time.json       the latest signed time seen: a floor under the clock
 //	log.key         the device's Ed25519 log key; its public half is what auditors trust
 //	log/            the Merkle log of decisions

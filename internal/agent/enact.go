@@ -2,11 +2,12 @@ package agent
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/consign-dev/consign/internal/apply"
 	"github.com/consign-dev/consign/internal/audit"
 	"github.com/consign-dev/consign/internal/margo"
 	"github.com/consign-dev/consign/internal/reason"
@@ -14,25 +15,57 @@ import (
 )
 
 // enact applies a permit: intent, act, outcome. Each is on disk before the next
-// begins, so a crash anywhere leaves a log that says what was being done.
+// begins, so a crash anywhere leaves a log that says what was being done and a
+// state that names every component that may have been changed.
 func (a *Agent) enact(ctx context.Context, system time.Time, c Change, p *verify.Permit) (Change, error) {
-	intent, err := a.logIntent(system, c, p)
+	if err := a.logAccepted(system, c, p); err != nil {
+		return c, err
+	}
+	intent, err := a.logIntent(system, audit.Apply, p)
 	if err != nil {
 		return c, err
 	}
-	applyErr := a.withRegistry(ctx, func() error {
-		_, err := a.compose.Apply(ctx, p)
+	earlier, dirty := a.state.Begun[c.Deployment]
+	before := mergeParts(a.state.Installed[c.Deployment].Parts(), earlier.Parts)
+	if err := a.begin(c, p, earlier); err != nil {
+		return c, err
+	}
+	var touched bool
+	applyErr := a.withRegistry(ctx, func() (err error) {
+		touched, err = apply.Replace(ctx, a.applier, p, before)
 		return err
 	})
 	if applyErr != nil {
-		return a.failed(system, c, p, intent, applyErr)
+		return a.failed(ctx, system, c, p, intent, dirty || touched, applyErr)
 	}
 	c.Action = a.kindOfChange(p)
-	outcome := audit.Event{Kind: audit.Outcome, Deployment: c.Deployment, Application: c.Application, Release: c.Version, Intent: intent, Result: audit.OK}
-	if _, err := a.log.Append(system, outcome); err != nil {
+	if _, err := a.log.Append(system, outcomeOf(c, intent, nil)); err != nil {
 		return c, err
 	}
 	return c, a.settle(system, p)
+}
+
+// begin notes the components that are about to be changed.
+func (a *Agent) begin(c Change, p *verify.Permit, earlier Begun) error {
+	a.state.Begun[c.Deployment] = Begun{
+		Application: c.Application, Version: c.Version, Bundle: p.Verdict().Release().Digest(),
+		Parts: mergeParts(apply.Parts(p), earlier.Parts),
+	}
+	return a.dirs.saveState(a.state)
+}
+
+// mergeParts lists the parts of both, each project once.
+func mergeParts(first, second []apply.Part) []apply.Part {
+	var out []apply.Part
+	seen := map[string]bool{}
+	for _, list := range [][]apply.Part{first, second} {
+		for _, p := range list {
+			if !seen[p.Project] {
+				out, seen[p.Project] = append(out, p), true
+			}
+		}
+	}
+	return out
 }
 
 func (a *Agent) logAccepted(system time.Time, c Change, p *verify.Permit) error {
@@ -44,16 +77,22 @@ func (a *Agent) logAccepted(system time.Time, c Change, p *verify.Permit) error 
 	return err
 }
 
-func (a *Agent) logIntent(system time.Time, c Change, p *verify.Permit) (uint64, error) {
-	if err := a.logAccepted(system, c, p); err != nil {
-		return 0, err
-	}
+func (a *Agent) logIntent(system time.Time, action audit.Action, p *verify.Permit) (uint64, error) {
 	rel := p.Verdict().Release()
 	return a.log.Append(system, audit.Event{
-		Kind: audit.Intent, Deployment: c.Deployment, Application: c.Application, Release: c.Version,
-		Action: audit.Apply, Bundle: rel.Digest(), Policy: rel.Policy().Digest(),
+		Kind: audit.Intent, Deployment: p.Verdict().Order().Deployment().ID, Application: rel.Bundle().Application, Release: rel.Bundle().Version,
+		Action: action, Bundle: rel.Digest(), Policy: rel.Policy().Digest(),
 		Render: digest.SHA256.FromBytes(p.Manifest()), Program: a.opts.Program,
 	})
+}
+
+// outcomeOf is the event that ends an intent to apply, or any intent that failed.
+func outcomeOf(c Change, intent uint64, err error) audit.Event {
+	e := audit.Event{Kind: audit.Outcome, Deployment: c.Deployment, Application: c.Application, Release: c.Version, Intent: intent, Result: audit.OK}
+	if err != nil {
+		e.Result, e.Reason, e.Step, e.Message = audit.Failed, reason.Of(err), "apply", logText(err)
+	}
+	return e
 }
 
 // firstFew keeps an event small; all evidence is named by the release channel's
@@ -62,22 +101,48 @@ func firstFew(evidence []digest.Digest) []digest.Digest {
 	return evidence[:min(len(evidence), 8)]
 }
 
-// failed records that an apply did not work. The containers that ran before
-// may have been replaced by then: Compose replaces before it checks.
-func (a *Agent) failed(system time.Time, c Change, p *verify.Permit, intent uint64, err error) (Change, error) {
+// failed records that an apply did not work, and goes back to what ran before
+// if anything was changed. touched includes what an earlier, interrupted apply
+// may have left.
+func (a *Agent) failed(ctx context.Context, system time.Time, c Change, p *verify.Permit, intent uint64, touched bool, err error) (Change, error) {
 	c.Action, c.Reason, c.Message, c.err = Failed, reason.Of(err), err.Error(), err
-	event := audit.Event{
-		Kind: audit.Outcome, Deployment: c.Deployment, Application: c.Application, Release: c.Version,
-		Intent: intent, Result: audit.Failed, Reason: c.Reason, Step: "apply", Message: logText(err),
-	}
-	if _, logErr := a.log.Append(system, event); logErr != nil {
+	if _, logErr := a.log.Append(system, outcomeOf(c, intent, err)); logErr != nil {
 		return c, logErr
 	}
-	a.state.Attempts[c.Deployment] = Attempt{
-		Order: p.Verdict().Order().Digest(), Policy: p.Verdict().Release().Policy().Digest(),
-		Reason: c.Reason, At: system.UTC(), Text: err.Error(), Touched: true,
+	a.state.Attempts[c.Deployment] = a.nextAttempt(system, p, c, touched)
+	if !touched {
+		delete(a.state.Begun, c.Deployment)
 	}
-	return c, a.dirs.saveState(a.state)
+	if saveErr := a.dirs.saveState(a.state); saveErr != nil || !touched || ctx.Err() != nil {
+		// A cancelled apply says nothing about the application: what it began is
+		// in the state, and the next cycle takes it up.
+		return c, errors.Join(saveErr, ctx.Err())
+	}
+	return a.goBack(ctx, system, c)
+}
+
+// The waits between two tries of an order that failed for a cause that may pass
+// by itself, such as a full disk: doubled each time, so that a month of failures
+// costs some hundred tries and log entries and not nine thousand (attack D14).
+const (
+	firstWait = time.Minute
+	lastWait  = 6 * time.Hour
+)
+
+func waitAfter(count int) time.Duration {
+	return min(firstWait<<min(count, 20), lastWait)
+}
+
+func (a *Agent) nextAttempt(system time.Time, p *verify.Permit, c Change, touched bool) Attempt {
+	order, pol := p.Verdict().Order().Digest(), p.Verdict().Release().Policy().Digest()
+	count := 0
+	if last := a.state.Attempts[c.Deployment]; last.Order == order && last.Policy == pol {
+		count = last.Count
+	}
+	return Attempt{
+		Order: order, Policy: pol, Reason: c.Reason, At: system.UTC(), Text: c.Message,
+		Touched: touched, Count: count + 1, NotBefore: system.UTC().Add(waitAfter(count)),
+	}
 }
 
 func (a *Agent) kindOfChange(p *verify.Permit) Action {
@@ -97,26 +162,29 @@ func (a *Agent) settle(system time.Time, p *verify.Permit) error {
 	v := p.Verdict()
 	order, rel := v.Order(), v.Release()
 	id := order.Deployment().ID
-	before := a.state.Installed[id]
 	in := Installation{
 		Deployment: id, Application: rel.Bundle().Application, Version: rel.Bundle().Version,
-		Highest: highest(before.Highest, rel.Bundle().Version),
+		Highest: highest(a.state.highest(id), rel.Bundle().Version),
 		Bundle:  rel.Digest(), Order: order.Digest(), OrderSize: order.Size(),
-		Policy: rel.Policy().Digest(), AppliedAt: system.UTC(),
+		Policy: rel.Policy().Digest(), Manifest: digest.SHA256.FromBytes(p.Manifest()), Documents: v.Documents(),
+		AppliedAt: system.UTC(),
 	}
 	for _, part := range p.Components() {
 		in.Components = append(in.Components, InstalledComponent{
 			Name: part.Name, Project: part.Project, Render: part.Digest, Size: int64(len(part.Render)),
 		})
 	}
-	a.state.Installed[id] = in
+	a.state.retire(id)
 	delete(a.state.Attempts, id)
+	a.state.Installed[id] = in
+	a.moved = true
 	return a.dirs.saveState(a.state)
 }
 
+// highest returns the higher of two versions, "" being the lowest.
 func highest(a, b string) string {
-	if a == "" {
-		return b
+	if a == "" || b == "" {
+		return a + b
 	}
 	// Both versions passed the verifier, so the comparison cannot fail; were it
 	// to, the floor must not sink.
@@ -124,92 +192,4 @@ func highest(a, b string) string {
 		return b
 	}
 	return a
-}
-
-// removeUnordered takes away what is installed and no longer ordered. The
-// desired state that leaves it out is signed; the policy decides whether that
-// is enough.
-func (a *Agent) removeUnordered(ctx context.Context, system time.Time, view *view) ([]Change, error) {
-	ordered := map[string]bool{}
-	for _, o := range view.orders.List() {
-		ordered[o.Deployment().ID] = true
-	}
-	var changes []Change
-	for _, id := range sortedKeys(a.state.Installed) {
-		if ordered[id] {
-			continue
-		}
-		c, err := a.remove(ctx, system, view, a.state.Installed[id])
-		if err != nil {
-			return changes, err
-		}
-		changes = append(changes, c)
-	}
-	return changes, nil
-}
-
-func (a *Agent) remove(ctx context.Context, system time.Time, view *view, in Installation) (Change, error) {
-	c := Change{Deployment: in.Deployment, Application: in.Application, Version: in.Version, Action: Removed}
-	volumes, err := a.mayRemove(view, in)
-	if err != nil {
-		c.Action, c.Reason, c.Message, c.err = Refused, reason.Of(err), err.Error(), err
-		event := audit.Event{
-			Kind: audit.Refused, Deployment: c.Deployment, Application: c.Application, Release: c.Version,
-			Reason: c.Reason, Step: "remove", Message: err.Error(), Policy: view.orders.Policy().Digest(), DesiredState: view.orders.State(),
-		}
-		attempt := Attempt{Order: view.orders.State(), Policy: view.orders.Policy().Digest(), Reason: c.Reason, Text: err.Error()}
-		if noted := a.noteRefusal(system, c.Deployment, attempt, event, err); reason.Is(noted, reason.LogUnwritable) {
-			return c, noted
-		}
-		return c, nil
-	}
-	return a.takeAway(ctx, system, c, in, volumes)
-}
-
-// mayRemove decides whether an installation may go, and its volumes with it:
-// volumes only if the deployment that was applied said so and the policy agrees.
-func (a *Agent) mayRemove(view *view, in Installation) (volumes bool, err error) {
-	app, err := view.orders.Policy().Trust().Application(in.Application)
-	if err != nil {
-		return false, err
-	}
-	if !app.MayRemove {
-		return false, reason.New(reason.Rule, "the desired state no longer lists %s, and the policy does not allow its removal (mayRemove)", in.Application)
-	}
-	h, err := a.history(in.Deployment)
-	if err != nil {
-		return false, err
-	}
-	terms, err := h.Previous.Order()
-	if err != nil {
-		return false, err
-	}
-	return terms.OnRemove.Volumes == "delete" && app.MayDeleteVolumes, nil
-}
-
-func (a *Agent) takeAway(ctx context.Context, system time.Time, c Change, in Installation, volumes bool) (Change, error) {
-	intent, err := a.log.Append(system, audit.Event{
-		Kind: audit.Intent, Deployment: in.Deployment, Application: in.Application, Release: in.Version,
-		Action: audit.Remove, Bundle: in.Bundle, Program: a.opts.Program,
-	})
-	if err != nil {
-		return c, err
-	}
-	for n := len(in.Components) - 1; n >= 0; n-- {
-		part := in.Components[n]
-		if _, err := a.compose.Remove(ctx, in.Deployment, part.Project, volumes); err != nil {
-			c.Action, c.Reason, c.Message, c.err = Failed, reason.Of(err), err.Error(), err
-			_, logErr := a.log.Append(system, audit.Event{
-				Kind: audit.Outcome, Deployment: in.Deployment, Intent: intent, Result: audit.Failed,
-				Reason: c.Reason, Step: "remove", Message: fmt.Sprintf("component %s: %v", part.Name, err),
-			})
-			return c, logErr
-		}
-	}
-	if _, err := a.log.Append(system, audit.Event{Kind: audit.Removed, Deployment: in.Deployment, Application: in.Application, Release: in.Version, Intent: intent}); err != nil {
-		return c, err
-	}
-	delete(a.state.Installed, in.Deployment)
-	delete(a.state.Attempts, in.Deployment)
-	return c, a.dirs.saveState(a.state)
 }

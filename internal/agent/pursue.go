@@ -20,21 +20,23 @@ import (
 // pursue carries out one order. The error is only for what must end the cycle:
 // the log or the state cannot be written. What is refused or fails about the
 // order itself is in the Change.
-func (a *Agent) pursue(ctx context.Context, system time.Time, view *view, o *verify.Order) (Change, error) {
+func (a *Agent) pursue(ctx context.Context, system time.Time, scope Scope, view *view, o *verify.Order) (Change, error) {
 	c := Change{Deployment: o.Deployment().ID, Application: o.Deployment().Spec.ApplicationID, Version: o.Terms().Bundle.Version}
-	if last, ok := a.gaveUp(view, o); ok {
-		c.Action, c.Reason, c.Message = Failed, last.Reason, last.Text
-		c.err = reason.New(last.Reason, "%s %s was tried at %s and is not tried again until its order, its release or the policy changes: %s",
-			c.Application, c.Version, last.At.Format(time.RFC3339), last.Text)
-		return c, nil
-	}
 	if a.settled(view, o) {
 		c.Action = Unchanged
+		if err := view.suppliers[view.channelOf(o)].err; err != nil {
+			c.Reason, c.Message, c.err = reason.Of(err), err.Error(), err
+		}
+		return c, a.noteSupplier(system, view, view.channelOf(o))
+	}
+	if last, held := a.heldBack(system, view, o); held {
+		c.Action, c.Reason, c.Message, c.Returned = Failed, last.Reason, last.Text, last.Returned
+		c.err = reason.New(last.Reason, "%s %s: %s (tried at %s; %s)", c.Application, c.Version, last.Text, last.At.Format(time.RFC3339), next(last))
 		return c, nil
 	}
-	permit, err := a.approve(ctx, system, view, o)
+	permit, err := a.approve(ctx, view, o)
 	if err != nil {
-		return a.refused(system, view, o, c, err)
+		return a.refused(ctx, system, view, o, c, err)
 	}
 	c.Steps = permit.Steps()
 	if a.sameRenders(permit) {
@@ -46,15 +48,36 @@ func (a *Agent) pursue(ctx context.Context, system time.Time, view *view, o *ver
 		}
 		return c, a.settle(system, permit)
 	}
-	return a.enact(ctx, system, c, permit)
+	if scope == FetchOnly {
+		c.Action = Ready
+		return c, nil
+	}
+	if wait := a.mustWait(system, view); wait != "" {
+		c.Action, c.Message = Waiting, wait
+		return c, nil
+	}
+	c, err = a.enact(ctx, system, c, permit)
+	c.moved = err == nil && c.err == nil
+	return c, err
 }
 
-// gaveUp reports an order whose application was started and did not become
-// healthy. Trying it again at every poll would restart containers for ever.
-func (a *Agent) gaveUp(view *view, o *verify.Order) (Attempt, bool) {
+// heldBack reports an order that failed on this machine and is not tried now.
+// One that was started and did not become healthy is not tried again until
+// something about it changes; what may pass by itself waits longer each time.
+func (a *Agent) heldBack(system time.Time, view *view, o *verify.Order) (Attempt, bool) {
 	last, ok := a.state.Attempts[o.Deployment().ID]
 	same := ok && last.Order == o.Digest() && last.Policy == view.orders.Policy().Digest()
-	return last, same && last.Touched && last.Reason == reason.Health
+	return last, same && (last.unhealthy() || early(last.NotBefore, system))
+}
+
+func (at Attempt) unhealthy() bool { return at.Touched && at.Reason == reason.Health }
+
+// next says when a failed order is tried again.
+func next(at Attempt) string {
+	if at.unhealthy() {
+		return "not again until its order, its release or the policy changes"
+	}
+	return "again after " + at.NotBefore.Format(time.RFC3339)
 }
 
 // settled reports whether an order is applied and was judged under this very
@@ -68,15 +91,15 @@ func (a *Agent) settled(view *view, o *verify.Order) bool {
 
 // approve takes an order from signed words to exact objects: verdict, content,
 // render, permit. Nothing on the machine but our own store is touched.
-func (a *Agent) approve(ctx context.Context, system time.Time, view *view, o *verify.Order) (*verify.Permit, error) {
-	v, repo, err := a.judge(ctx, system, view, o)
+func (a *Agent) approve(ctx context.Context, view *view, o *verify.Order) (*verify.Permit, error) {
+	v, repo, err := a.judge(ctx, view, o)
 	if err != nil {
 		return nil, err
 	}
 	if err := gather.Blobs(ctx, a.store, repo, v.Blobs(), a.opts.Progress); err != nil {
 		return nil, err
 	}
-	renders, err := a.compose.Render(ctx, v, apply.ReadArchive(a.store.Bytes))
+	renders, err := a.applier.Render(ctx, v, apply.ReadArchive(a.store.Bytes))
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +113,7 @@ func (a *Agent) approve(ctx context.Context, system time.Time, view *view, o *ve
 func (a *Agent) history(id string) (verify.History, error) {
 	in, ok := a.state.Installed[id]
 	if !ok {
-		return verify.History{}, nil
+		return verify.History{Highest: a.state.highest(id)}, nil
 	}
 	raw, err := a.store.Bytes(ocispec.Descriptor{Digest: in.Order, Size: in.OrderSize}, bundle.MaxDocumentBytes)
 	if err != nil {
@@ -122,7 +145,7 @@ func (a *Agent) sameRenders(p *verify.Permit) bool {
 	if !ok || len(in.Components) != len(p.Components()) {
 		return false
 	}
-	if a.state.Attempts[in.Deployment].Touched {
+	if _, dirty := a.state.Begun[in.Deployment]; dirty {
 		return false
 	}
 	for n, part := range p.Components() {
@@ -133,19 +156,32 @@ func (a *Agent) sameRenders(p *verify.Permit) bool {
 	return true
 }
 
-func (a *Agent) refused(system time.Time, view *view, o *verify.Order, c Change, err error) (Change, error) {
+func (a *Agent) refused(ctx context.Context, system time.Time, view *view, o *verify.Order, c Change, err error) (Change, error) {
 	c.Action, c.Reason, c.Message, c.Steps, c.err = Refused, reason.Of(err), err.Error(), verify.StepsOf(err), err
 	if !refusal(c.Reason) {
 		c.Action = Failed
 	}
 	event := audit.Event{
 		Kind: audit.Refused, Deployment: c.Deployment, Application: c.Application, Release: c.Version,
-		Reason: c.Reason, Step: stepOf(err), Message: logText(err), Channel: view.channelOf(o),
+		Reason: c.Reason, Step: stepOf(err), Message: logText(err), Channel: view.repositoryOf(o),
 		Policy: view.orders.Policy().Digest(), DesiredState: view.orders.State(),
 	}
 	attempt := Attempt{Order: o.Digest(), Policy: view.orders.Policy().Digest(), Reason: c.Reason, Text: err.Error()}
-	if noted := a.noteRefusal(system, c.Deployment, attempt, event, err); reason.Is(noted, reason.LogUnwritable) {
+	if noted := a.noteRefusal(system, c.Deployment, attempt, event, err); unwritable(noted) {
 		return c, noted
+	}
+	return a.stopDisallowed(ctx, system, c)
+}
+
+// stopDisallowed stops what runs in the place of a refused order when the
+// policy does not allow it any more either, and says that it must not stay.
+func (a *Agent) stopDisallowed(ctx context.Context, system time.Time, c Change) (Change, error) {
+	in, ok := a.state.Installed[c.Deployment]
+	if !ok || !a.mustStop(ctx, in.Application) {
+		return c, nil
+	}
+	if _, err := a.recall(ctx, in); err != nil {
+		return a.noGood(ctx, system, c, in, err)
 	}
 	return c, nil
 }

@@ -11,24 +11,62 @@ import (
 
 	"github.com/consign-dev/consign/internal/audit"
 	"github.com/consign-dev/consign/internal/channel"
-	"github.com/consign-dev/consign/internal/durable"
 	"github.com/consign-dev/consign/internal/gather"
 	"github.com/consign-dev/consign/internal/oci"
 	"github.com/consign-dev/consign/internal/tufclient"
 	"github.com/consign-dev/consign/internal/verify"
 )
 
-// view is what the operator's channel said in this cycle.
+// view is what the channels said in this cycle.
 type view struct {
 	orders *verify.Orders
-	// suppliers are the release channels that were refreshed in this cycle.
-	suppliers map[string]*tufclient.Metadata
+	// suppliers are the release channels that the orders name.
+	suppliers map[string]supplier
+	// offline: nothing may be fetched.
+	offline bool
 }
 
+// channelOf is the policy's name of the channel that an order names, and
+// repositoryOf where it is; "" when the policy does not have it.
 func (v *view) channelOf(o *verify.Order) string { return o.Terms().Bundle.Channel }
 
-// refresh brings the deployment channel up to date and reads the orders.
+func (v *view) repositoryOf(o *verify.Order) string {
+	return v.orders.Policy().Trust().Channels[v.channelOf(o)].Repository
+}
+
+// refresh brings the deployment channel up to date, reads the orders, and then
+// refreshes the release channels that they name.
 func (a *Agent) refresh(ctx context.Context, system time.Time) (*view, error) {
+	orders, err := a.readOrders(ctx, system)
+	if err != nil {
+		return nil, err
+	}
+	v := &view{orders: orders}
+	v.suppliers, err = a.refreshSuppliers(ctx, system, orders)
+	return v, err
+}
+
+// stored reads the orders from what the channels said last, judged at the time
+// of now, so that nothing is applied of what has expired meanwhile.
+func (a *Agent) stored(ctx context.Context, system time.Time) (*view, error) {
+	now := a.now(system)
+	meta, err := a.operator.Stored(now)
+	if err != nil {
+		return nil, fmt.Errorf("deployment channel %s: %w", a.identity.Channel, err)
+	}
+	orders, err := verify.ReadOrders(ctx, meta, a.identity.Device, gather.Cached{Store: a.store})
+	if err != nil {
+		return nil, err
+	}
+	v := &view{orders: orders, suppliers: map[string]supplier{}, offline: true}
+	for _, o := range orders.List() {
+		name := v.channelOf(o)
+		v.suppliers[name] = a.storedSupplier(orders.Policy(), name, now)
+	}
+	return v, nil
+}
+
+func (a *Agent) readOrders(ctx context.Context, system time.Time) (*verify.Orders, error) {
 	repo, err := a.client.Repository(a.identity.Channel)
 	if err != nil {
 		return nil, err
@@ -41,11 +79,7 @@ func (a *Agent) refresh(ctx context.Context, system time.Time) (*view, error) {
 	if err != nil {
 		return nil, fmt.Errorf("deployment channel %s: %w", a.identity.Channel, err)
 	}
-	orders, err := verify.ReadOrders(ctx, meta, a.identity.Device, gather.Cached{Store: a.store, Repository: repo})
-	if err != nil {
-		return nil, err
-	}
-	return &view{orders: orders, suppliers: map[string]*tufclient.Metadata{}}, nil
+	return verify.ReadOrders(ctx, meta, a.identity.Device, gather.Cached{Store: a.store, Repository: repo})
 }
 
 func (a *Agent) warn(msg string, args ...any) {
@@ -64,8 +98,9 @@ func (a *Agent) refreshChannel(ctx context.Context, system time.Time, repo *oci.
 		return nil, err
 	}
 	if head == a.state.Heads[repo.Name()] {
-		// A policy that names another root for the same channel begins with nothing stored.
-		if meta, err := client.Stored(now); !errors.Is(err, fs.ErrNotExist) {
+		// A policy that names another root for the same channel begins with nothing
+		// stored, and a new order may be listed by a role that was not needed before.
+		if meta, err := client.Stored(now); !errors.Is(err, fs.ErrNotExist) && lists(meta, targets) {
 			return meta, err
 		}
 	}
@@ -81,6 +116,19 @@ func (a *Agent) refreshChannel(ctx context.Context, system time.Time, repo *oci.
 	return meta, a.noteRefresh(system, repo.Name(), manifest, before, meta)
 }
 
+// lists reports whether metadata, if there is any, can answer for every target.
+func lists(meta *tufclient.Metadata, targets []string) bool {
+	for _, name := range targets {
+		if meta == nil {
+			break
+		}
+		if _, err := meta.Target(name); err != nil && !errors.Is(err, tufclient.ErrNoTarget) {
+			return false
+		}
+	}
+	return true
+}
+
 func (a *Agent) noteRefresh(system time.Time, repository string, manifest digest.Digest, before, after *tufclient.Metadata) error {
 	version := after.Versions()["timestamp"]
 	if before != nil && before.Versions()["timestamp"] == version {
@@ -90,71 +138,6 @@ func (a *Agent) noteRefresh(system time.Time, repository string, manifest digest
 		Kind: audit.Refreshed, Channel: repository, Metadata: version, State: manifest, Program: a.opts.Program,
 	})
 	return err
-}
-
-// judge verifies one order against its supplier's channel. It returns the
-// repository that holds the bundle.
-func (a *Agent) judge(ctx context.Context, system time.Time, v *view, o *verify.Order) (*verify.Verdict, *oci.Repository, error) {
-	terms, application := o.Terms(), o.Deployment().Spec.ApplicationID
-	supplier, repo, err := a.supplier(ctx, system, v, terms.Bundle.Channel, application, terms.Bundle.Version)
-	if err != nil {
-		return nil, nil, err
-	}
-	docs := gather.Cached{Store: a.store, Repository: repo}
-	rel, err := verify.CheckRelease(ctx, verify.ReleaseInput{
-		Policy: v.orders.Policy(), Channel: supplier, ChannelName: terms.Bundle.Channel,
-		Application: application, Version: terms.Bundle.Version, Bundle: digest.Digest(terms.Bundle.Digest),
-	}, docs)
-	if err != nil {
-		return nil, nil, err
-	}
-	history, err := a.history(o.Deployment().ID)
-	if err != nil {
-		return nil, nil, err
-	}
-	verdict, err := verify.Decide(ctx, verify.DecideInput{Order: o, Release: rel, Device: a.device, History: history}, docs)
-	if err != nil {
-		return nil, nil, err
-	}
-	return verdict, repo, a.keepOrder(ctx, o)
-}
-
-// supplier refreshes the release channel that an order names, for the release
-// that it names.
-func (a *Agent) supplier(ctx context.Context, system time.Time, v *view, name, application, version string) (*tufclient.Metadata, *oci.Repository, error) {
-	pol := v.orders.Policy()
-	where, err := pol.Channel(name)
-	if err != nil {
-		return nil, nil, err
-	}
-	place, err := channel.AppRepository(where.Repository, application)
-	if err != nil {
-		return nil, nil, err
-	}
-	app, err := a.client.Repository(place)
-	if err != nil {
-		return nil, nil, err
-	}
-	if meta := v.suppliers[name]; meta != nil {
-		return meta, app, nil
-	}
-	repo, err := a.client.Repository(where.Repository)
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := durable.MkdirAll(a.dirs.suppliers(), 0o700); err != nil {
-		return nil, nil, err
-	}
-	client, err := channel.OpenSupplier(a.dirs.suppliers(), name, pol.Root(name))
-	if err != nil {
-		return nil, nil, err
-	}
-	meta, err := a.refreshChannel(ctx, system, repo, client, channel.ReleaseTarget(application, version))
-	if err != nil {
-		return nil, nil, fmt.Errorf("release channel %s: %w", name, err)
-	}
-	v.suppliers[name] = meta
-	return meta, app, nil
 }
 
 // keepOrder stores the signed deployment: later orders are compared with it.

@@ -29,7 +29,13 @@ func (a *Agent) withRegistry(ctx context.Context, do func() error) error {
 // Integrity does not rest on holding the port: the engine pulls by digest,
 // whoever answers.
 func (a *Agent) serve(ctx context.Context) (stop func(), err error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", a.cfg.RegistryAddress)
+	l, err := inherited(a.cfg.RegistryAddress)
+	if err != nil {
+		return nil, err
+	}
+	if l == nil {
+		l, err = new(net.ListenConfig).Listen(ctx, "tcp", a.cfg.RegistryAddress)
+	}
 	if err != nil {
 		return nil, reason.New(reason.Conflict, "serve content to the engine on %s: %w; free the port or set registryAddress in the configuration", a.cfg.RegistryAddress, err)
 	}
@@ -53,26 +59,35 @@ func (a *Agent) serve(ctx context.Context) (stop func(), err error) {
 	}, nil
 }
 
-// Run repeats Sync until ctx ends, serving the loopback registry meanwhile.
-// now reads the system clock; wait returns how long to wait before the next
-// cycle. What goes wrong in a cycle is logged and does not end Run.
+// Run follows the orders and looks at what runs, each at its own interval, until
+// ctx ends, serving the loopback registry meanwhile. now reads the system clock.
+// What goes wrong in a cycle is reported and does not end Run.
 func (a *Agent) Run(ctx context.Context, now func() time.Time, report func(*Result, error)) error {
-	interval, err := time.ParseDuration(a.cfg.PollInterval)
+	poll, err := time.ParseDuration(a.cfg.PollInterval)
 	if err != nil {
 		return fmt.Errorf("pollInterval: %w", err)
+	}
+	observe, err := time.ParseDuration(a.cfg.ObserveInterval)
+	if err != nil {
+		return fmt.Errorf("observeInterval: %w", err)
 	}
 	stop, err := a.serve(ctx)
 	if err != nil {
 		return err
 	}
 	defer stop()
+	report(a.Sync(ctx, now(), Everything))
+	nextPoll, nextLook := time.After(jitter(poll)), time.After(jitter(observe))
 	for {
-		res, err := a.Sync(ctx, now())
-		report(res, err)
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(jitter(interval)):
+		case <-nextPoll:
+			report(a.Sync(ctx, now(), OrdersOnly))
+			nextPoll = time.After(jitter(poll))
+		case <-nextLook:
+			report(a.Watch(ctx, now()))
+			nextLook = time.After(jitter(observe))
 		}
 	}
 }

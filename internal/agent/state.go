@@ -12,6 +12,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/consign-dev/consign/internal/apply"
 	"github.com/consign-dev/consign/internal/durable"
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/strictjson"
@@ -47,8 +48,23 @@ type Installation struct {
 	Policy    digest.Digest `json:"policy"`
 	// Components are in the order in which they were applied.
 	Components []InstalledComponent `json:"components"`
+	// Manifest is the digest that the log calls the render: of the list of all
+	// components' renders.
+	Manifest digest.Digest `json:"manifest"`
+	// Documents are the digests of what the verdict rested on. They are kept in
+	// the content store.
+	Documents []digest.Digest `json:"documents"`
 	// AppliedAt is when the outcome was logged.
 	AppliedAt time.Time `json:"appliedAt"`
+}
+
+// Parts returns the components by the names that the engine has for them.
+func (in Installation) Parts() []apply.Part {
+	var out []apply.Part
+	for _, c := range in.Components {
+		out = append(out, apply.Part{Name: c.Name, Project: c.Project})
+	}
+	return out
 }
 
 // InstalledComponent is one applied component.
@@ -63,24 +79,62 @@ type InstalledComponent struct {
 	Size int64 `json:"size"`
 }
 
-// Attempt is the last order that did not lead to an installation. It is kept so
-// that a poll that finds the same refusal again writes nothing, and so that an
-// order whose application failed to start is not tried again until something
-// about it changes.
+// Attempt is the last order that did not lead to an installation, or a channel
+// that could not be used. It is kept so that a poll that finds the same refusal
+// again writes nothing, and so that what failed on the machine is not tried
+// again at every poll.
 type Attempt struct {
-	Order  digest.Digest `json:"order"`
-	Policy digest.Digest `json:"policy"`
+	Order  digest.Digest `json:"order,omitempty"`
+	Policy digest.Digest `json:"policy,omitempty"`
 	Reason reason.Code   `json:"reason"`
 	At     time.Time     `json:"at"`
 	Text   string        `json:"text"`
 	// Touched says that containers were changed before it failed.
 	Touched bool `json:"touched,omitempty"`
+	// Returned is the version that was made to run again instead, if any.
+	Returned string `json:"returned,omitempty"`
+	// Count is how often this order failed on the machine, in a row.
+	Count int `json:"count,omitempty"`
+	// NotBefore is when it is tried again; zero for the next cycle.
+	NotBefore time.Time `json:"notBefore,omitzero"`
+}
+
+// Begun is an apply whose end is not known, or was a failure that has not been
+// made good yet.
+type Begun struct {
+	Application string        `json:"application"`
+	Version     string        `json:"version"`
+	Bundle      digest.Digest `json:"bundle"`
+	// Parts are all components that may have been changed.
+	Parts []apply.Part `json:"parts"`
+}
+
+// Deviation is a difference between what was applied and what runs.
+type Deviation struct {
+	// Text names what differs.
+	Text string    `json:"text"`
+	At   time.Time `json:"at"`
+	// Count is how often it was corrected in a row without lasting, and NotBefore
+	// when it is corrected next.
+	Count     int       `json:"count,omitempty"`
+	NotBefore time.Time `json:"notBefore,omitzero"`
 }
 
 // state is installed.json.
 type state struct {
 	Installed map[string]Installation `json:"installed"`
 	Attempts  map[string]Attempt      `json:"attempts"`
+	// Begun holds, by deployment, what an apply began to change and nothing has
+	// settled since. It is written before the engine is asked for anything, so a
+	// crash leaves no container that is not known here.
+	Begun map[string]Begun `json:"begun,omitempty"`
+	// Deviations are the differences that were seen last, by deployment.
+	Deviations map[string]Deviation `json:"deviations,omitempty"`
+	// Past are earlier installations, the newest last: what the log says of them
+	// can be read in the content store.
+	Past []Installation `json:"past,omitempty"`
+	// Approved is the desired state that a person at the device approved last.
+	Approved digest.Digest `json:"approved,omitempty"`
 	// Heads are the channel manifests that were read last, by repository: while a
 	// tag still names one, nothing is fetched.
 	Heads map[string]digest.Digest `json:"heads"`
@@ -98,6 +152,7 @@ func (d dirs) log() string       { return filepath.Join(d.root, "log") }
 func (d dirs) operator() string  { return filepath.Join(d.root, "operator") }
 func (d dirs) suppliers() string { return filepath.Join(d.root, "suppliers") }
 func (d dirs) store() string     { return filepath.Join(d.root, "store") }
+func (d dirs) approved() string  { return filepath.Join(d.root, "approved.json") }
 func (d dirs) lock() string      { return filepath.Join(d.root, "lock") }
 
 func readJSON(path string, out any) error {
@@ -124,6 +179,11 @@ func (d dirs) loadState() (*state, error) {
 	if err := readJSON(d.installed(), s); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
+	s.makeMaps()
+	return s, nil
+}
+
+func (s *state) makeMaps() {
 	if s.Installed == nil {
 		s.Installed = map[string]Installation{}
 	}
@@ -133,7 +193,38 @@ func (d dirs) loadState() (*state, error) {
 	if s.Attempts == nil {
 		s.Attempts = map[string]Attempt{}
 	}
-	return s, nil
+	if s.Begun == nil {
+		s.Begun = map[string]Begun{}
+	}
+	if s.Deviations == nil {
+		s.Deviations = map[string]Deviation{}
+	}
+}
+
+// maxPast bounds Past: two years of an upgrade every ten days.
+const maxPast = 64
+
+// retire moves what a deployment had into the past. Its last refusal or failure
+// is another matter and stays.
+func (s *state) retire(id string) {
+	if in, ok := s.Installed[id]; ok {
+		s.Past = append(s.Past, in)
+		s.Past = s.Past[max(0, len(s.Past)-maxPast):]
+	}
+	delete(s.Installed, id)
+	delete(s.Begun, id)
+	delete(s.Deviations, id)
+}
+
+// highest is the highest version that ever became healthy under a deployment id.
+func (s *state) highest(id string) string {
+	out := s.Installed[id].Highest
+	for _, in := range s.Past {
+		if in.Deployment == id {
+			out = highest(out, in.Highest)
+		}
+	}
+	return out
 }
 
 func (d dirs) saveState(s *state) error { return writeJSON(d.installed(), s) }

@@ -21,9 +21,12 @@ type Status struct {
 	// for never.
 	LastChange    time.Time            `json:"lastChange"`
 	Installations []InstallationStatus `json:"installations"`
-	// Attempts are the refusals and failures that have not been overcome; the
-	// key "" is about the channel as a whole.
+	// Attempts are the refusals and failures that have not been overcome, by
+	// deployment; the key "" is about the deployment channel, [ChannelKey] gives
+	// those of release channels.
 	Attempts map[string]Attempt `json:"attempts"`
+	// Deviations are what was seen to differ from what was applied, by deployment.
+	Deviations map[string]Deviation `json:"deviations"`
 	// Log is what a whole check of the device log says.
 	Log audit.Report `json:"log"`
 }
@@ -49,7 +52,7 @@ type InstallationStatus struct {
 func (a *Agent) Status(ctx context.Context, system time.Time) (*Status, error) {
 	s := &Status{
 		Identity: a.identity, Operator: a.freshness(system), LastChange: a.state.LastChange,
-		Installations: []InstallationStatus{}, Attempts: a.state.Attempts,
+		Installations: []InstallationStatus{}, Attempts: a.state.Attempts, Deviations: a.state.Deviations,
 	}
 	for _, id := range sortedKeys(a.state.Installed) {
 		s.Installations = append(s.Installations, a.observe(ctx, a.state.Installed[id]))
@@ -73,12 +76,12 @@ func (a *Agent) Events(ctx context.Context, visit func(audit.Entry) error) (audi
 func (a *Agent) observe(ctx context.Context, in Installation) InstallationStatus {
 	out := InstallationStatus{Installation: in, Services: []apply.Service{}}
 	for _, part := range in.Components {
-		services, err := a.compose.Observe(ctx, in.Deployment, part.Project)
+		seen, err := a.applier.Observe(ctx, apply.Observe{Deployment: in.Deployment, Project: part.Project})
 		if err != nil {
 			out.Unknown = err.Error()
 			return out
 		}
-		out.Services = append(out.Services, services...)
+		out.Services = append(out.Services, seen.Services...)
 	}
 	return out
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/consign-dev/consign/internal/audit"
 	"github.com/consign-dev/consign/internal/reason"
+	"github.com/consign-dev/consign/internal/tufclient"
 	"github.com/consign-dev/consign/internal/verify"
 )
 
@@ -23,18 +25,45 @@ const (
 	Removed   Action = "removed"
 	Refused   Action = "refused"
 	Failed    Action = "failed"
+	// Ready: verified and fetched, and not applied, as was asked.
+	Ready Action = "ready"
+	// Waiting: verified and fetched, to be applied at its time.
+	Waiting Action = "waiting"
+	// Drifted: what runs is not what was applied, and stays so for now.
+	Drifted Action = "drifted"
+	// Corrected: what was applied runs again after somebody changed it.
+	Corrected Action = "corrected"
+)
+
+// Scope says which part of a cycle is done.
+type Scope int
+
+const (
+	// Everything: refresh, verify, fetch, apply, look at what runs.
+	Everything Scope = iota
+	// FetchOnly ends before the machine would be changed.
+	FetchOnly
+	// ApplyOnly uses no network: what was fetched before is verified again, with
+	// today's time, and applied.
+	ApplyOnly
+	// OrdersOnly is Everything but the look at what runs.
+	OrdersOnly
 )
 
 // Change is what a cycle did about one deployment.
 type Change struct {
-	Deployment  string        `json:"deployment"`
-	Application string        `json:"application"`
-	Version     string        `json:"version,omitempty"`
-	Action      Action        `json:"action"`
-	Reason      reason.Code   `json:"reason,omitempty"`
-	Message     string        `json:"message,omitempty"`
-	Steps       []verify.Step `json:"steps,omitempty"`
-	err         error
+	Deployment  string      `json:"deployment"`
+	Application string      `json:"application"`
+	Version     string      `json:"version,omitempty"`
+	Action      Action      `json:"action"`
+	Reason      reason.Code `json:"reason,omitempty"`
+	Message     string      `json:"message,omitempty"`
+	// Returned is the version that was made to run again after this one failed.
+	Returned string        `json:"returned,omitempty"`
+	Steps    []verify.Step `json:"steps,omitempty"`
+	err      error
+	// moved says that the installation is another one than before the cycle.
+	moved bool
 }
 
 // Result is what a cycle did.
@@ -62,9 +91,13 @@ func (r *Result) Err() error {
 // Sync is one cycle at time system, the reading of the system clock. A refusal
 // of one deployment does not keep the others from theirs; see [Result.Err]. A
 // refusal of the channel, or no way to reach it, is the error, and changes nothing.
-func (a *Agent) Sync(ctx context.Context, system time.Time) (*Result, error) {
+func (a *Agent) Sync(ctx context.Context, system time.Time, scope Scope) (*Result, error) {
 	res := &Result{Device: a.identity.Device, Changes: []Change{}}
-	err := a.cycle(ctx, system, res)
+	a.moved = false
+	err := a.markGaps(system)
+	if err == nil {
+		err = a.cycle(ctx, system, scope, res)
+	}
 	// What happened is put under a signed checkpoint also when the cycle failed
 	// or was cancelled: the story of a failure matters most.
 	if logErr := a.log.Integrate(context.WithoutCancel(ctx)); logErr != nil {
@@ -74,12 +107,32 @@ func (a *Agent) Sync(ctx context.Context, system time.Time) (*Result, error) {
 	return res, err
 }
 
-func (a *Agent) cycle(ctx context.Context, system time.Time, res *Result) error {
-	a.moved = false
-	if err := a.markGaps(system); err != nil {
+func (a *Agent) cycle(ctx context.Context, system time.Time, scope Scope, res *Result) error {
+	err := a.followOrders(ctx, system, scope, res)
+	if unwritable(err) || ctx.Err() != nil {
 		return err
 	}
-	view, err := a.refresh(ctx, system)
+	// What runs is looked after also when the channel cannot be reached.
+	if scope == Everything || scope == ApplyOnly {
+		err = errors.Join(err, a.watch(ctx, system, res))
+	}
+	return errors.Join(err, a.finish(system, err == nil && res.Err() == nil))
+}
+
+// Watch looks at what runs, without a word from outside, and corrects or
+// reports what differs from what was applied.
+func (a *Agent) Watch(ctx context.Context, system time.Time) (*Result, error) {
+	res := &Result{Device: a.identity.Device, Changes: []Change{}}
+	err := a.watch(ctx, system, res)
+	if a.log.Pending() > 0 {
+		err = errors.Join(err, a.log.Integrate(context.WithoutCancel(ctx)))
+	}
+	res.Events = a.log.Size()
+	return res, err
+}
+
+func (a *Agent) followOrders(ctx context.Context, system time.Time, scope Scope, res *Result) error {
+	view, err := a.look(ctx, system, scope)
 	if err != nil {
 		return a.noteRefusal(system, "", Attempt{Reason: reason.Of(err), Text: err.Error()}, refusalOf(err, a.identity.Channel), err)
 	}
@@ -87,31 +140,51 @@ func (a *Agent) cycle(ctx context.Context, system time.Time, res *Result) error 
 		delete(a.state.Attempts, "")
 		a.moved = true
 	}
+	if err := a.takeApproval(system, view); err != nil {
+		return err
+	}
 	for _, o := range view.orders.List() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		c, err := a.pursue(ctx, system, view, o)
+		c, err := a.pursue(ctx, system, scope, view, o)
+		res.Changes = append(res.Changes, c)
 		if err != nil {
 			return err
 		}
-		res.Changes = append(res.Changes, c)
+	}
+	if scope == FetchOnly {
+		return nil
 	}
 	removals, err := a.removeUnordered(ctx, system, view)
+	res.Changes = append(res.Changes, removals...)
 	if err != nil {
 		return err
 	}
-	res.Changes = append(res.Changes, removals...)
-	return a.finish(system, res)
+	if slices.ContainsFunc(res.Changes, func(c Change) bool { return c.moved }) {
+		return a.collect(view)
+	}
+	return nil
 }
 
-// finish records a cycle that ended well. A poll that found nothing writes
-// nothing: flash memory is worn out by less.
-func (a *Agent) finish(system time.Time, res *Result) error {
-	if res.Err() != nil || !a.moved {
+// look is how a cycle learns what is ordered: from the channels or, without the
+// network, from what they said last.
+func (a *Agent) look(ctx context.Context, system time.Time, scope Scope) (*view, error) {
+	if scope == ApplyOnly {
+		return a.stored(ctx, system)
+	}
+	return a.refresh(ctx, system)
+}
+
+// finish keeps what the cycle learned. A poll that found nothing writes nothing:
+// flash memory is worn out by less.
+func (a *Agent) finish(system time.Time, well bool) error {
+	if !a.moved {
 		return nil
 	}
-	a.state.LastChange = system.UTC()
+	if well {
+		a.state.LastChange = system.UTC()
+	}
 	return a.dirs.saveState(a.state)
 }
 
@@ -158,7 +231,7 @@ func (a *Agent) noteRefusal(now time.Time, deployment string, attempt Attempt, e
 	if !same {
 		// Not reaching the other side is no decision; only a refusal is logged.
 		if attempt.Reason != reason.Unreachable {
-			if _, logErr := a.log.Append(now, event); logErr != nil {
+			if logErr := a.logRefusal(now, event, err); logErr != nil {
 				return errors.Join(err, logErr)
 			}
 		}
@@ -168,4 +241,17 @@ func (a *Agent) noteRefusal(now time.Time, deployment string, attempt Attempt, e
 		}
 	}
 	return err
+}
+
+// logRefusal writes a refusal and, when it is one, the proof of an equivocation.
+func (a *Agent) logRefusal(now time.Time, event audit.Event, err error) error {
+	var twice *tufclient.Equivocation
+	if errors.As(err, &twice) && event.Channel != "" {
+		proof := audit.Event{Kind: audit.Equivocation, Channel: event.Channel, Message: twice.Error(), Evidence: twice.Documents[:]}
+		if _, err := a.log.Append(now, proof); err != nil {
+			return err
+		}
+	}
+	_, logErr := a.log.Append(now, event)
+	return logErr
 }

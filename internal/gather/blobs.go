@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/consign-dev/consign/internal/oci"
+	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/store"
 )
 
@@ -19,13 +20,17 @@ type Progress func(done, total int64)
 // nothing on the links that edge sites have and cost memory on the device.
 const parallelBlobs = 3
 
-// Blobs fetches every blob that the store lacks. The space for all of them is
+// Blobs fetches every blob that the store lacks; with no repository, a lack is
+// refused as unreachable. The space for all of them is
 // checked before the first byte is asked for. What was fetched stays, also when
 // an error ends the run, and a broken blob is taken up where it broke off.
 func Blobs(ctx context.Context, s *store.Store, repo *oci.Repository, blobs []ocispec.Descriptor, progress Progress) error {
 	missing, total := lacking(s, blobs)
 	if len(missing) == 0 {
 		return nil
+	}
+	if repo == nil {
+		return reason.New(reason.Unreachable, "%d blob(s), %d bytes, are not on this device yet, and nothing may be fetched now: run 'agent sync --fetch-only' first", len(missing), total)
 	}
 	if err := s.CheckSpace(total); err != nil {
 		return err

@@ -6,6 +6,7 @@ package world
 
 import (
 	"context"
+	"crypto"
 	"fmt"
 	"net"
 	"net/http/httptest"
@@ -21,6 +22,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/consign-dev/consign/internal/agent"
+	"github.com/consign-dev/consign/internal/audit"
 	"github.com/consign-dev/consign/internal/channel"
 	"github.com/consign-dev/consign/internal/oci"
 	"github.com/consign-dev/consign/internal/pack"
@@ -36,8 +38,14 @@ type World struct {
 	Releases, Deployments string
 	// Now is the time of the next operation; tests move it.
 	Now time.Time
+	// Applications are what the policy allows: "hello", and whatever a test adds
+	// before it calls SetPolicy.
+	Applications []string
 
 	host   string
+	stop   func()
+	ending context.Context
+	opened map[string]crypto.Signer
 	client *oci.Client
 }
 
@@ -45,20 +53,43 @@ type World struct {
 // for the application "hello".
 func New(t testing.TB) *World {
 	t.Helper()
-	w := &World{T: t, Dir: t.TempDir(), Now: time.Now().UTC().Truncate(time.Second)}
+	w := &World{T: t, Dir: t.TempDir(), Now: time.Now().UTC().Truncate(time.Second), Applications: []string{"hello"}, opened: map[string]crypto.Signer{}}
 	w.RegistryDir = filepath.Join(w.Dir, "registry")
-	reg, err := oci.NewRegistry(oci.RegistryOptions{Dir: w.RegistryDir, CollectEvery: -1})
-	w.Must(err)
-	srv := httptest.NewServer(reg)
-	t.Cleanup(func() { srv.Close(); _ = reg.Close(context.Background()) })
-	w.host = strings.TrimPrefix(srv.URL, "http://")
+	w.StartRegistry()
+	t.Cleanup(w.StopRegistry)
 	w.Releases, w.Deployments = w.host+"/acme/releases", w.host+"/plant/deployments"
+	var err error
 	w.client, err = oci.NewClient(oci.Options{DockerConfig: w.write("docker.json", "{}")})
 	w.Must(err)
 	w.init("acme", w.Releases, channel.KindReleases)
 	w.init("plant", w.Deployments, channel.KindDeployments)
 	w.SetPolicy("")
 	return w
+}
+
+// StartRegistry serves the registry's directory, after StopRegistry under the
+// same address as before.
+func (w *World) StartRegistry() {
+	w.T.Helper()
+	reg, err := oci.NewRegistry(oci.RegistryOptions{Dir: w.RegistryDir, CollectEvery: -1})
+	w.Must(err)
+	srv := httptest.NewUnstartedServer(reg)
+	if w.host != "" {
+		_ = srv.Listener.Close()
+		srv.Listener, err = net.Listen("tcp", w.host)
+		w.Must(err)
+	}
+	srv.Start()
+	w.host = strings.TrimPrefix(srv.URL, "http://")
+	w.stop = func() { srv.Close(); _ = reg.Close(context.Background()) }
+}
+
+// StopRegistry makes the registry unreachable.
+func (w *World) StopRegistry() {
+	if w.stop != nil {
+		w.stop()
+	}
+	w.stop = nil
 }
 
 // Must ends the test on an error.
@@ -81,6 +112,7 @@ func (w *World) Party(name string) *publish.Publisher {
 	return &publish.Publisher{Client: w.client, Now: w.Now, Keys: publish.KeyDir{
 		Path:       filepath.Join(w.Dir, name),
 		Passphrase: func() ([]byte, error) { return []byte("test"), nil },
+		Opened:     w.opened,
 	}}
 }
 
@@ -90,11 +122,26 @@ func (w *World) init(name, repository, kind string) {
 	w.Must(err)
 }
 
-// Context ends with the test.
-func (w *World) Context() context.Context { return w.T.Context() }
+// Context ends with the test, before what the test hands to Cleanup.
+func (w *World) Context() context.Context {
+	if w.ending != nil {
+		return w.ending
+	}
+	return w.T.Context()
+}
 
-// SetPolicy signs the policy: one key of acme for hello. more is YAML that is
-// added to the application.
+// Cleanup makes the world usable once more after the test has ended, for what
+// has to be taken away, and returns the context for that.
+func (w *World) Cleanup() context.Context {
+	w.ending = context.Background()
+	if w.stop == nil {
+		w.StartRegistry()
+	}
+	return w.ending
+}
+
+// SetPolicy signs the policy: one key of acme for each application. more is YAML
+// that is added to every application, in place of "mayRemove: true".
 func (w *World) SetPolicy(more string) {
 	w.T.Helper()
 	root, err := os.ReadFile(filepath.Join(w.Dir, "acme", "root.json"))
@@ -102,24 +149,23 @@ func (w *World) SetPolicy(more string) {
 	w.write("acme-root.json", string(root))
 	key, err := os.ReadFile(w.Party("acme").Keys.SigningKey() + ".pub")
 	w.Must(err)
-	text := fmt.Sprintf(`apiVersion: consign.dev/v1alpha1
-kind: TrustPolicy
-channels:
-  acme:
-    repository: %s
-    root: acme-root.json
-applications:
-  - id: hello
+	if more == "" {
+		more = "    mayRemove: true\n"
+	}
+	var text strings.Builder
+	fmt.Fprintf(&text, "apiVersion: consign.dev/v1alpha1\nkind: TrustPolicy\nchannels:\n  acme:\n    repository: %s\n    root: acme-root.json\napplications:\n", w.Releases)
+	for _, id := range w.Applications {
+		fmt.Fprintf(&text, `  - id: %s
     channel: acme
-    mayRemove: true
 %s    signatures:
       - role: supplier
         threshold: 1
         keys:
           - |
             %s
-`, w.Releases, more, strings.ReplaceAll(strings.TrimSpace(string(key)), "\n", "\n            "))
-	_, err = w.Party("plant").SetPolicy(w.Context(), w.Deployments, w.write("policy.yaml", text))
+`, id, more, strings.ReplaceAll(strings.TrimSpace(string(key)), "\n", "\n            "))
+	}
+	_, err = w.Party("plant").SetPolicy(w.Context(), w.Deployments, w.write("policy.yaml", text.String()))
 	w.Must(err)
 }
 
@@ -213,12 +259,25 @@ func (w *World) Publish(party, version string, edit func(dir string)) digest.Dig
 }
 
 // Deploy orders a version of hello for a device.
-func (w *World) Deploy(device, version string, values map[string]string) {
+func (w *World) Deploy(device, version string, values map[string]string) string {
 	w.T.Helper()
-	_, err := w.Party("plant").Deploy(w.Context(), publish.DeployInput{
-		Channel: w.Deployments, Application: "hello", Version: version, Device: device, Values: values,
+	return w.DeployApp("hello", device, version, values)
+}
+
+// DeployApp orders a version of an application and returns the deployment's id.
+func (w *World) DeployApp(application, device, version string, values map[string]string) string {
+	w.T.Helper()
+	done, err := w.Party("plant").Deploy(w.Context(), publish.DeployInput{
+		Channel: w.Deployments, Application: application, Version: version, Device: device, Values: values,
 	})
 	w.Must(err)
+	return done.Deployment
+}
+
+// Undeploy takes an application out of a device's desired state.
+func (w *World) Undeploy(application, device string) {
+	w.T.Helper()
+	w.Must(w.Party("plant").Undeploy(w.Context(), w.Deployments, application, device))
 }
 
 // Device is an initialised and enrolled device.
@@ -256,18 +315,68 @@ func freeAddress(w *World) string {
 
 // Sync runs one cycle in a fresh agent, as after a restart. The error is that of
 // the cycle or, if there is none, of its first change.
-func (d *Device) Sync() (*agent.Result, error) {
+func (d *Device) Sync() (*agent.Result, error) { return d.SyncScope(agent.Everything) }
+
+// SyncScope is [Device.Sync] of a part of a cycle.
+func (d *Device) SyncScope(scope agent.Scope) (*agent.Result, error) {
 	d.w.T.Helper()
-	bin := os.Getenv("CONSIGN_BIN")
-	if bin == "" {
-		d.w.T.Fatal("CONSIGN_BIN does not name the built programs: run this with make test")
+	return d.open(func(a *agent.Agent) (*agent.Result, error) { return a.Sync(d.w.Context(), d.w.Now, scope) })
+}
+
+// Watch looks at what runs once, in a fresh agent.
+func (d *Device) Watch() (*agent.Result, error) {
+	d.w.T.Helper()
+	return d.open(func(a *agent.Agent) (*agent.Result, error) { return a.Watch(d.w.Context(), d.w.Now) })
+}
+
+// Approve is what a person at the device does where the configuration asks.
+func (d *Device) Approve() error {
+	a, err := agent.Look(d.Config, agent.Options{ApplierDir: Programs(d.w.T)})
+	if err != nil {
+		return err
 	}
-	a, err := agent.Open(d.w.Context(), d.Config, agent.Options{ApplierDir: bin, Program: "agent test"})
+	_, _, err = a.Approve(d.w.Context(), d.w.Now)
+	return err
+}
+
+func (d *Device) open(do func(*agent.Agent) (*agent.Result, error)) (*agent.Result, error) {
+	d.w.T.Helper()
+	a, err := agent.Open(d.w.Context(), d.Config, agent.Options{ApplierDir: Programs(d.w.T), Program: "agent test"})
 	d.w.Must(err)
 	defer a.Close()
-	res, err := a.Sync(d.w.Context(), d.w.Now)
+	res, err := do(a)
 	if err == nil {
 		err = res.Err()
 	}
 	return res, err
+}
+
+// Programs is the directory of the built programs.
+func Programs(t testing.TB) string {
+	t.Helper()
+	bin := os.Getenv("CONSIGN_BIN")
+	if bin == "" {
+		t.Fatal("CONSIGN_BIN does not name the built programs: run this with make test")
+	}
+	return bin
+}
+
+// Events checks a device's whole log and returns its kinds in order, each with
+// its action or reason: "intent:rollback", "outcome:health", "drifted".
+func (d *Device) Events() []string {
+	d.w.T.Helper()
+	var kinds []string
+	_, err := audit.Verify(d.w.Context(), filepath.Join(d.Config.StateDir, "log"), d.LogKey, nil, func(e audit.Entry) error {
+		k := string(e.Kind)
+		if e.Action != "" {
+			k += ":" + string(e.Action)
+		}
+		if e.Reason != "" {
+			k += ":" + string(e.Reason)
+		}
+		kinds = append(kinds, k)
+		return nil
+	})
+	d.w.Must(err)
+	return kinds
 }

@@ -1,0 +1,181 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/consign-dev/consign/internal/apply"
+	"github.com/consign-dev/consign/internal/apply/task"
+	"github.com/consign-dev/consign/internal/audit"
+	"github.com/consign-dev/consign/internal/bundle"
+	"github.com/consign-dev/consign/internal/gather"
+	"github.com/consign-dev/consign/internal/margo"
+	"github.com/consign-dev/consign/internal/reason"
+	"github.com/consign-dev/consign/internal/verify"
+	"github.com/consign-dev/consign/policy"
+)
+
+// goBack makes the last good version run again after an apply failed with
+// something changed. Where nothing ran before, what was begun is taken away;
+// where what ran is not allowed any more, the policy's onNoGood decides. The
+// order that failed stays the Change's subject; data is never touched.
+func (a *Agent) goBack(ctx context.Context, system time.Time, c Change) (Change, error) {
+	in, ok := a.state.Installed[c.Deployment]
+	if !ok {
+		c.Message += "; nothing ran before, and what was started is taken away"
+		removed, err := a.takeBegunAway(ctx, system, c.Deployment)
+		c.err = errors.Join(c.err, removed.err)
+		return c, err
+	}
+	last, err := a.recall(ctx, in)
+	if err != nil {
+		return a.noGood(ctx, system, c, in, err)
+	}
+	failed, err := a.restore(ctx, system, audit.Rollback, in, last)
+	if failed != nil {
+		c.Message += fmt.Sprintf("; the return to %s failed, too, and is tried again: %v", in.Version, failed)
+		c.err = errors.Join(c.err, failed)
+	}
+	if failed != nil || err != nil {
+		return c, err
+	}
+	c.Message += "; " + in.Version + " runs again"
+	c.Returned = in.Version
+	attempt := a.state.Attempts[c.Deployment]
+	attempt.Returned, attempt.Text = in.Version, c.Message
+	a.state.Attempts[c.Deployment] = attempt
+	return c, a.dirs.saveState(a.state)
+}
+
+// restore makes an installation's stored render run, and takes away what was
+// begun besides: to return after a failure, or to correct what somebody changed.
+// failed is what the engine could not do; err means that log or state could not
+// be written.
+func (a *Agent) restore(ctx context.Context, system time.Time, action audit.Action, in Installation, last *verify.Permit) (failed, err error) {
+	intent, err := a.logIntent(system, action, last)
+	if err != nil {
+		return nil, err
+	}
+	failed = a.withRegistry(ctx, func() error {
+		return apply.Restore(ctx, a.applier, last, a.state.Begun[in.Deployment].Parts)
+	})
+	event := outcomeOf(Change{Deployment: in.Deployment, Application: in.Application, Version: in.Version}, intent, failed)
+	if failed == nil && action == audit.Rollback {
+		event = audit.Event{Kind: audit.RolledBack, Deployment: in.Deployment, Application: in.Application, Release: in.Version, Intent: intent, Bundle: in.Bundle}
+	}
+	if _, err := a.log.Append(system, event); err != nil || failed != nil {
+		return failed, err
+	}
+	delete(a.state.Begun, in.Deployment)
+	return nil, a.dirs.saveState(a.state)
+}
+
+// recall judges an installation by today's policy and stored metadata, with
+// expiry ignored, from the content store alone: a device returns to its last
+// good version without a network, too.
+func (a *Agent) recall(ctx context.Context, in Installation) (*verify.Permit, error) {
+	pol, err := a.storedPolicy(ctx)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := a.store.Bytes(ocispec.Descriptor{Digest: in.Order, Size: in.OrderSize}, bundle.MaxDocumentBytes)
+	if err != nil {
+		return nil, fmt.Errorf("read the deployment that was applied last: %w", err)
+	}
+	name, err := channelNamed(raw)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := pol.Channel(name); err != nil {
+		return nil, err
+	}
+	client, err := a.supplierClient(pol, name)
+	if err != nil {
+		return nil, err
+	}
+	meta, err := client.Stored(time.Unix(0, 0))
+	if err != nil {
+		return nil, err
+	}
+	renders, err := a.storedRenders(in)
+	if err != nil {
+		return nil, err
+	}
+	return verify.Recall(ctx, verify.RecallInput{
+		Policy: pol, Channel: meta, Order: raw, Renders: renders, Device: a.device, Highest: in.Highest,
+	}, gather.Cached{Store: a.store})
+}
+
+// channelNamed returns the policy's name of the channel that an order names.
+func channelNamed(order []byte) (string, error) {
+	d, err := margo.ParseDeployment(order)
+	if err != nil {
+		return "", err
+	}
+	terms, err := d.Order()
+	return terms.Bundle.Channel, err
+}
+
+// storedPolicy is the operator's policy as it was read last, expired or not.
+func (a *Agent) storedPolicy(ctx context.Context) (*verify.Policy, error) {
+	meta, err := a.operator.Stored(time.Unix(0, 0))
+	if err != nil {
+		return nil, err
+	}
+	return verify.ReadPolicy(ctx, meta, gather.Cached{Store: a.store})
+}
+
+func (a *Agent) storedRenders(in Installation) ([]verify.Render, error) {
+	var out []verify.Render
+	for _, c := range in.Components {
+		data, err := a.store.Bytes(ocispec.Descriptor{Digest: c.Render, Size: c.Size}, task.MaxRender)
+		if err != nil {
+			return nil, fmt.Errorf("read what was applied for component %s: %w", c.Name, err)
+		}
+		out = append(out, verify.Render{Component: c.Name, Project: data})
+	}
+	return out, nil
+}
+
+// noGood acts when neither the order nor what ran before may run.
+func (a *Agent) noGood(ctx context.Context, system time.Time, c Change, in Installation, why error) (Change, error) {
+	c.err = errors.Join(c.err, why)
+	c.Message += fmt.Sprintf("; %s may not run again: %v", in.Version, why)
+	if !refusal(reason.Of(why)) || !a.mustStop(ctx, in.Application) {
+		return c, nil
+	}
+	c.Message += "; it is stopped, as the policy says (onNoGood)"
+	removed, err := a.stop(ctx, system, in)
+	c.err = errors.Join(c.err, removed.err)
+	return c, err
+}
+
+// stop takes an installation away and keeps its data.
+func (a *Agent) stop(ctx context.Context, system time.Time, in Installation) (Change, error) {
+	return a.takeAway(ctx, system, removal{
+		Deployment: in.Deployment, Application: in.Application, Version: in.Version, Bundle: in.Bundle, Parts: in.Parts(),
+	})
+}
+
+// mustStop reports whether the policy wants an application stopped that has no
+// version that may run.
+func (a *Agent) mustStop(ctx context.Context, application string) bool {
+	pol, err := a.storedPolicy(ctx)
+	if err != nil {
+		return false
+	}
+	app, err := pol.Trust().Application(application)
+	return err == nil && app.OnNoGood == policy.Stop
+}
+
+// takeBegunAway removes what was begun for a deployment that never became good.
+func (a *Agent) takeBegunAway(ctx context.Context, system time.Time, id string) (Change, error) {
+	b := a.state.Begun[id]
+	return a.takeAway(ctx, system, removal{
+		Deployment: id, Application: b.Application, Version: b.Version, Bundle: b.Bundle, Parts: b.Parts,
+	})
+}

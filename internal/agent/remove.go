@@ -1,0 +1,131 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/consign-dev/consign/internal/apply"
+	"github.com/consign-dev/consign/internal/audit"
+	"github.com/consign-dev/consign/internal/reason"
+)
+
+// removal is what is to be taken away of a deployment.
+type removal struct {
+	Deployment, Application, Version string
+	Bundle                           digest.Digest
+	Parts                            []apply.Part
+	// Volumes deletes the data, too.
+	Volumes bool
+}
+
+// removeUnordered takes away what is installed, or was begun, and is no longer
+// ordered. The desired state that leaves it out is signed; the policy decides
+// whether that is enough.
+func (a *Agent) removeUnordered(ctx context.Context, system time.Time, view *view) ([]Change, error) {
+	ordered := map[string]bool{}
+	for _, o := range view.orders.List() {
+		ordered[o.Deployment().ID] = true
+	}
+	var changes []Change
+	for _, id := range sortedKeys(a.state.Installed) {
+		if ordered[id] {
+			continue
+		}
+		c, err := a.remove(ctx, system, view, a.state.Installed[id])
+		if err != nil {
+			return changes, err
+		}
+		changes = append(changes, c)
+	}
+	for _, id := range sortedKeys(a.state.Begun) {
+		if _, installed := a.state.Installed[id]; installed || ordered[id] {
+			continue
+		}
+		// Nothing good ever ran under this id: there is nothing to protect.
+		c, err := a.takeBegunAway(ctx, system, id)
+		if err != nil {
+			return changes, err
+		}
+		changes = append(changes, c)
+	}
+	return changes, nil
+}
+
+func (a *Agent) remove(ctx context.Context, system time.Time, view *view, in Installation) (Change, error) {
+	c := Change{Deployment: in.Deployment, Application: in.Application, Version: in.Version, Action: Removed}
+	volumes, err := a.mayRemove(view, in)
+	if err != nil {
+		c.Action, c.Reason, c.Message, c.err = Refused, reason.Of(err), err.Error(), err
+		event := audit.Event{
+			Kind: audit.Refused, Deployment: c.Deployment, Application: c.Application, Release: c.Version,
+			Reason: c.Reason, Step: "remove", Message: err.Error(), Policy: view.orders.Policy().Digest(), DesiredState: view.orders.State(),
+		}
+		attempt := Attempt{Order: view.orders.State(), Policy: view.orders.Policy().Digest(), Reason: c.Reason, Text: err.Error()}
+		if noted := a.noteRefusal(system, c.Deployment, attempt, event, err); unwritable(noted) {
+			return c, noted
+		}
+		return c, nil
+	}
+	if wait := a.mustWait(system, view); wait != "" {
+		c.Action, c.Message = Waiting, wait
+		return c, nil
+	}
+	c, err = a.takeAway(ctx, system, removal{
+		Deployment: in.Deployment, Application: in.Application, Version: in.Version, Bundle: in.Bundle,
+		Parts: mergeParts(in.Parts(), a.state.Begun[in.Deployment].Parts), Volumes: volumes,
+	})
+	if c.Action == Removed {
+		delete(a.state.Attempts, in.Deployment)
+	}
+	return c, err
+}
+
+// mayRemove decides whether an installation may go, and its volumes with it:
+// volumes only if the deployment that was applied said so and the policy agrees.
+func (a *Agent) mayRemove(view *view, in Installation) (volumes bool, err error) {
+	app, err := view.orders.Policy().Trust().Application(in.Application)
+	if err != nil {
+		return false, err
+	}
+	if !app.MayRemove {
+		return false, reason.New(reason.Rule, "the desired state no longer lists %s, and the policy does not allow its removal (mayRemove)", in.Application)
+	}
+	h, err := a.history(in.Deployment)
+	if err != nil {
+		return false, err
+	}
+	terms, err := h.Previous.Order()
+	if err != nil {
+		return false, err
+	}
+	return terms.OnRemove.Volumes == "delete" && app.MayDeleteVolumes, nil
+}
+
+// takeAway removes components: intent, act, event. An engine that fails is in
+// the Change, and what is left is tried again by the next cycle.
+func (a *Agent) takeAway(ctx context.Context, system time.Time, r removal) (Change, error) {
+	c := Change{Deployment: r.Deployment, Application: r.Application, Version: r.Version, Action: Removed}
+	intent, err := a.log.Append(system, audit.Event{
+		Kind: audit.Intent, Deployment: r.Deployment, Application: r.Application, Release: r.Version,
+		Action: audit.Remove, Bundle: r.Bundle, Program: a.opts.Program,
+	})
+	if err != nil {
+		return c, err
+	}
+	if err := apply.TakeAway(ctx, a.applier, r.Deployment, r.Parts, r.Volumes); err != nil {
+		c.Action, c.Reason, c.Message, c.err = Failed, reason.Of(err), err.Error(), err
+		event := outcomeOf(c, intent, err)
+		event.Step = "remove"
+		_, logErr := a.log.Append(system, event)
+		return c, logErr
+	}
+	event := audit.Event{Kind: audit.Removed, Deployment: r.Deployment, Application: r.Application, Release: r.Version, Intent: intent}
+	if _, err := a.log.Append(system, event); err != nil {
+		return c, err
+	}
+	a.state.retire(r.Deployment)
+	a.moved = true
+	return c, a.dirs.saveState(a.state)
+}

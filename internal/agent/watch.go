@@ -1,0 +1,176 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/consign-dev/consign/internal/apply"
+	"github.com/consign-dev/consign/internal/apply/task"
+	"github.com/consign-dev/consign/internal/audit"
+	"github.com/consign-dev/consign/internal/reason"
+	"github.com/consign-dev/consign/policy"
+)
+
+// watch compares what runs with what was applied, and corrects or reports the
+// difference as the policy says. It needs no network and no fresh metadata: a
+// device that is offline for months keeps its applications as they were
+// verified. What the cycle has just changed is left out.
+func (a *Agent) watch(ctx context.Context, system time.Time, res *Result) error {
+	for _, id := range sortedKeys(a.state.Installed) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if res.settled(id) {
+			continue
+		}
+		seen, err := a.watchOne(ctx, system, a.state.Installed[id])
+		if err != nil {
+			return err
+		}
+		res.merge(seen)
+	}
+	return nil
+}
+
+// settled reports whether this cycle has just seen a deployment run as it should.
+func (r *Result) settled(id string) bool {
+	return slices.ContainsFunc(r.Changes, func(c Change) bool {
+		return c.Deployment == id && (slices.Contains([]Action{Installed, Upgraded, Updated}, c.Action) || c.Returned != "")
+	})
+}
+
+// merge adds what watch saw of an installation: to the Change of an order that
+// is settled, or beside that of one that waits or was refused.
+func (r *Result) merge(seen Change) {
+	if seen.Action == Unchanged && seen.err == nil {
+		return
+	}
+	for n := range r.Changes {
+		c := &r.Changes[n]
+		if c.Deployment == seen.Deployment && c.Action == Unchanged {
+			seen.err = errors.Join(c.err, seen.err)
+			*c = seen
+			return
+		}
+	}
+	r.Changes = append(r.Changes, seen)
+}
+
+func (a *Agent) watchOne(ctx context.Context, system time.Time, in Installation) (Change, error) {
+	c := Change{Deployment: in.Deployment, Application: in.Application, Version: in.Version, Action: Unchanged}
+	_, dirty := a.state.Begun[in.Deployment]
+	drift, err := a.drift(ctx, in)
+	switch {
+	case err != nil:
+		c.Reason, c.Message, c.err = reason.Of(err), err.Error(), err
+		return c, nil
+	case drift == "" && !dirty:
+		return c, a.noteInOrder(in.Deployment)
+	case drift == "":
+		drift = "an apply was interrupted"
+	}
+	c.Action, c.Message = Drifted, drift
+	if err := a.noteDrift(system, in, drift, dirty); err != nil {
+		return c, err
+	}
+	if !dirty && a.driftRule(ctx, in.Application) == policy.Report {
+		return c, nil
+	}
+	return a.correct(ctx, system, c, in)
+}
+
+// drift names what differs, "" when nothing does.
+func (a *Agent) drift(ctx context.Context, in Installation) (string, error) {
+	var out []string
+	for _, part := range in.Components {
+		render, err := a.store.Bytes(ocispec.Descriptor{Digest: part.Render, Size: part.Size}, task.MaxRender)
+		if err != nil {
+			return "", fmt.Errorf("read what was applied for component %s: %w", part.Name, err)
+		}
+		seen, err := a.applier.Observe(ctx, apply.Observe{Deployment: in.Deployment, Project: part.Project, Render: render})
+		if err != nil {
+			return "", fmt.Errorf("component %s: %w", part.Name, err)
+		}
+		for _, d := range seen.Drift {
+			out = append(out, part.Name+": "+d)
+		}
+	}
+	return strings.Join(out, "; "), nil
+}
+
+// noteInOrder forgets a deviation that is gone.
+func (a *Agent) noteInOrder(id string) error {
+	if _, ok := a.state.Deviations[id]; !ok {
+		return nil
+	}
+	delete(a.state.Deviations, id)
+	return a.dirs.saveState(a.state)
+}
+
+// noteDrift logs a deviation unless it is the one that was logged last.
+func (a *Agent) noteDrift(system time.Time, in Installation, text string, dirty bool) error {
+	d, known := a.state.Deviations[in.Deployment]
+	if dirty || known && d.Text == text {
+		return nil
+	}
+	event := audit.Event{Kind: audit.Drifted, Deployment: in.Deployment, Application: in.Application, Release: in.Version, Message: text}
+	if _, err := a.log.Append(system, event); err != nil {
+		return err
+	}
+	d.Text, d.At = text, system.UTC()
+	a.state.Deviations[in.Deployment] = d
+	return a.dirs.saveState(a.state)
+}
+
+func (a *Agent) driftRule(ctx context.Context, application string) string {
+	pol, err := a.storedPolicy(ctx)
+	if err != nil {
+		return policy.Report
+	}
+	app, err := pol.Trust().Application(application)
+	if err != nil {
+		return policy.Report
+	}
+	return app.Drift
+}
+
+// correct makes an installation run again as it was applied, with growing waits
+// when that does not last: an application that cannot stay up must not be
+// restarted at every look for ever.
+func (a *Agent) correct(ctx context.Context, system time.Time, c Change, in Installation) (Change, error) {
+	d := a.state.Deviations[in.Deployment]
+	if early(d.NotBefore, system) {
+		return c, nil
+	}
+	last, err := a.recall(ctx, in)
+	if err != nil {
+		c.Reason, c.err = reason.Of(err), err
+		c.Message += fmt.Sprintf("; it is not corrected: %s may not run: %v", in.Version, err)
+		return c, nil
+	}
+	d.NotBefore = system.UTC().Add(waitAfter(d.Count))
+	d.Count++
+	a.state.Deviations[in.Deployment] = d
+	failed, err := a.restore(ctx, system, audit.Apply, in, last)
+	if err != nil {
+		return c, err
+	}
+	c.Action = Corrected
+	if failed != nil {
+		c.Action, c.Reason, c.err = Failed, reason.Of(failed), failed
+		c.Message += "; the correction failed: " + failed.Error()
+	}
+	return c, a.dirs.saveState(a.state)
+}
+
+// early reports whether a time that was set by waitAfter is still to come. One
+// further off than any wait comes from a clock that was wrong.
+func early(notBefore, now time.Time) bool {
+	return now.Before(notBefore) && notBefore.Sub(now) <= lastWait
+}

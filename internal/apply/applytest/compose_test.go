@@ -1,0 +1,119 @@
+package applytest_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/moby/moby/client"
+
+	"github.com/consign-dev/consign/internal/apply/applytest"
+	"github.com/consign-dev/consign/internal/apply/task"
+	"github.com/consign-dev/consign/internal/world"
+)
+
+func TestMain(m *testing.M) {
+	code := world.Main(m)
+	applytest.Close()
+	os.Exit(code)
+}
+
+func TestCompose(t *testing.T) {
+	address := os.Getenv("CONSIGN_TEST_ENGINE")
+	if address == "" {
+		t.Fatal("no Docker engine for tests: run this with make test")
+	}
+	docker, err := client.New(client.WithHost(address))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer docker.Close()
+	applytest.Run(t, compose{address, docker})
+}
+
+// compose is the kind that applier-compose applies, on a real Docker engine.
+type compose struct {
+	address string
+	docker  *client.Client
+}
+
+func (c compose) Engine() string { return c.address }
+
+const stack = "components/hello-stack/compose.yaml"
+
+func (c compose) Give(w *world.World, dir string, trait applytest.Trait) {
+	switch trait {
+	case applytest.Sick:
+		c.sicken(w, filepath.Join(dir, stack))
+	case applytest.Privileged:
+		w.Edit(filepath.Join(dir, stack), "    read_only: true", "    read_only: true\n    privileged: true")
+	case applytest.Pair:
+		c.pair(w, dir)
+	case applytest.SickPair:
+		c.pair(w, dir)
+		c.sicken(w, filepath.Join(dir, "components/second/compose.yaml"))
+	}
+}
+
+// sicken makes the health check fail, and soon.
+func (c compose) sicken(w *world.World, file string) {
+	w.Edit(file, `["CMD", "/hello", "health"]`, `["CMD", "/hello", "unwell"]`)
+	w.Edit(file, "interval: 2s", "interval: 300ms")
+	w.Edit(file, "retries: 5", "retries: 2")
+	w.Edit(file, "start_period: 10s", "start_period: 0s")
+}
+
+// pair adds a second component: the first again, without its port.
+func (c compose) pair(w *world.World, dir string) {
+	w.Must(os.CopyFS(filepath.Join(dir, "components/second"), os.DirFS(filepath.Join(dir, "components/hello-stack"))))
+	w.Edit(filepath.Join(dir, "components/second/compose.yaml"), "    ports:\n      - \"127.0.0.1:${PORT}:8080\"\n", "")
+	w.Edit(filepath.Join(dir, "components/second/compose.yaml"), "${GREETING}", "second")
+	description := filepath.Join(dir, "margo.yaml")
+	data, err := os.ReadFile(description)
+	w.Must(err)
+	block := slices.Concat([]byte("      - name: second\n"), component(data))
+	w.Edit(description, "# A parameter reaches", string(block)+"# A parameter reaches")
+}
+
+// component is the example's component without its name: the lines of
+// margo.yaml from "properties:" to the comment after them.
+func component(description []byte) []byte {
+	text := string(description)
+	from := strings.Index(text, "        properties:\n")
+	to := strings.Index(text, "# A parameter reaches")
+	return []byte(text[from:to])
+}
+
+func (c compose) Running(t *testing.T, deployment string) []string {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context()) // also asked while a test cleans up
+	ids := []string{}
+	if deployment == "" {
+		return ids
+	}
+	list, err := c.docker.ContainerList(ctx, client.ContainerListOptions{
+		All: true, Filters: client.Filters{}.Add("label", task.LabelDeployment+"="+deployment),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, item := range list.Items {
+		ids = append(ids, item.ID)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func (c compose) Disturb(t *testing.T, deployment string) {
+	t.Helper()
+	ids := c.Running(t, deployment)
+	if len(ids) == 0 {
+		t.Fatal("nothing runs that could be disturbed")
+	}
+	if _, err := c.docker.ContainerRemove(t.Context(), ids[0], client.ContainerRemoveOptions{Force: true}); err != nil {
+		t.Fatal(err)
+	}
+}

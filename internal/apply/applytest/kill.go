@@ -1,0 +1,118 @@
+package applytest
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/consign-dev/consign/internal/agent"
+	"github.com/consign-dev/consign/internal/world"
+)
+
+// stoppable builds the agent and the appliers with stopping points, once.
+var stoppable = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "consign-faults-")
+	if err != nil {
+		return "", err
+	}
+	build := exec.Command("go", "build", "-tags", "faults", "-trimpath", "-buildvcs=false", "-o", dir+"/", "./cmd/agent", "./cmd/applier-compose")
+	build.Dir, build.Env = world.Root(), append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return dir, fmt.Errorf("build the programs with stopping points: %w: %s", err, out)
+	}
+	return dir, nil
+})
+
+// Close removes what the suite built. Call it after m.Run.
+func Close() {
+	if dir, err := stoppable(); dir != "" && err == nil {
+		_ = os.RemoveAll(dir)
+	}
+}
+
+// killedAtEveryStep kills the agent, or the applier under it, at the first
+// passage of every stopping point of a change, and sees the next cycle converge
+// on the new version with a whole log (attack D11).
+func killedAtEveryStep(_ *testing.T, s *site) {
+	bin, err := stoppable()
+	s.w.Must(err)
+	s.publish("1.0.0")
+	s.order("1.0.0", "start")
+	s.sync(agent.Installed)
+	s.order("1.0.0", "traced")
+	points := s.trace(bin)
+	s.answers("traced (hello 1.0.0)")
+	for n, point := range points {
+		greeting := fmt.Sprintf("after %d", n)
+		s.order("1.0.0", greeting)
+		if err := s.agent(bin, "CONSIGN_FAULT="+point); err == nil {
+			s.Errorf("%s: the cycle was not killed", point)
+		}
+		// An applier that died is tried again after a wait.
+		s.w.Now = s.w.Now.Add(2 * time.Minute)
+		res, err := s.d.Sync()
+		if err != nil {
+			s.Fatalf("killed at %s: the next cycle: %v", point, err)
+		}
+		if a := s.only(res, res.Changes[0].Action).Action; !slices.Contains([]agent.Action{agent.Updated, agent.Unchanged}, a) {
+			s.Fatalf("killed at %s: the next cycle: %+v", point, res.Changes)
+		}
+		s.answers(greeting + " (hello 1.0.0)")
+		if kinds := s.d.Events(); !strings.HasPrefix(kinds[len(kinds)-1], "outcome") && kinds[len(kinds)-1] != "accepted" && kinds[len(kinds)-1] != "refreshed" {
+			s.Fatalf("killed at %s: the log ends with %q", point, kinds[len(kinds)-1])
+		}
+	}
+}
+
+// stages are the beginnings of the points that a change of the machine passes:
+// the log, the state, the applier, the engine. What comes before, reading and
+// storing, has tests of its own packages.
+var stages = []string{"audit.", "apply.", "engine.", "durable.append", "durable.rename", "durable.sync"}
+
+// trace runs a cycle and returns the names of the stages' points that it passes,
+// in the order of their first passage.
+func (s *site) trace(bin string) []string {
+	s.Helper()
+	file := filepath.Join(s.TempDir(), "trace")
+	if err := s.agent(bin, "CONSIGN_FAULT_TRACE="+file); err != nil {
+		s.Fatal(err)
+	}
+	data, err := os.ReadFile(file)
+	s.w.Must(err)
+	var out []string
+	for lines := bufio.NewScanner(bytes.NewReader(data)); lines.Scan(); {
+		point := lines.Text()
+		stage := slices.ContainsFunc(stages, func(s string) bool { return strings.HasPrefix(point, s) })
+		if stage && !slices.Contains(out, point) {
+			out = append(out, point)
+		}
+	}
+	if !slices.Contains(out, "engine.up") || !slices.Contains(out, "audit.append") {
+		s.Fatalf("the cycle passed only %q", out)
+	}
+	return out
+}
+
+// agent runs one cycle of the built program.
+func (s *site) agent(bin string, env ...string) error {
+	s.Helper()
+	config := filepath.Join(s.TempDir(), "agent.yaml")
+	text := fmt.Sprintf("stateDir: %s\nengine: %s\nregistryAddress: %s\ndockerConfig: %s\n",
+		s.d.Config.StateDir, s.d.Config.Engine, s.d.Config.RegistryAddress, s.d.Config.DockerConfig)
+	s.w.Must(os.WriteFile(config, []byte(text), 0o600))
+	cmd := exec.Command(filepath.Join(bin, "agent"), "sync", "--config", config)
+	cmd.Env = append(os.Environ(), env...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("agent sync: %w: %s", err, out)
+	}
+	return err
+}
