@@ -30,7 +30,10 @@ BUILD_TIME = $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --
 VCS = $(shell git rev-parse --verify --quiet HEAD >/dev/null 2>&1 && echo true || echo false)
 ENGINE = go run ./tools/testenv engine run --dir "$(CACHE)" --
 
-.PHONY: help build install check test demo bench soak interop clean
+# What "make release" builds for, as GOARCH or GOARCH-GOARM.
+RELEASE := amd64 arm64 arm-7
+
+.PHONY: help build install release check test demo bench soak interop clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +42,15 @@ help: ## list the targets
 build: ## build the programs, static and stripped, into bin/
 	@mkdir -p bin
 	go build -trimpath -buildvcs=$(VCS) -ldflags '-s -w -X main.buildTime=$(BUILD_TIME)' -o bin/ $(PROGRAMS:%=./cmd/%)
+
+release: ## build the programs for amd64, arm64 and armv7 into dist/, with checksums
+	@rm -rf dist
+	@for p in $(RELEASE); do \
+		echo "release: linux $$p"; \
+		GOOS=linux GOARCH=$${p%-*} GOARM=$${p##*-} go build -trimpath -buildvcs=$(VCS) -ldflags '-s -w -X main.buildTime=$(BUILD_TIME)' \
+			-o "dist/linux-$${p/arm-/armv}/" $(PROGRAMS:%=./cmd/%); \
+	done
+	@cd dist && sha256sum */* >SHA256SUMS && cat SHA256SUMS
 
 # The agent finds appliers beside its own binary and nowhere else, so the two
 # share a directory that is on nobody's PATH; bin/ has a link to the agent.
@@ -78,5 +90,5 @@ soak: build ## fuzz every parser for FUZZTIME, then repeat the tests for SOAK
 interop: ## build the pinned oras and crane into the cache and print where they are
 	@tools/tool.sh interop
 
-clean: ## remove bin/ (the cache is yours to delete: see make help)
-	rm -rf bin
+clean: ## remove bin/ and dist/ (the cache is yours to delete: see make help)
+	rm -rf bin dist

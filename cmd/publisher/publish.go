@@ -21,12 +21,14 @@ import (
 
 // packFlags say what goes into a bundle.
 type packFlags struct {
-	images []string
-	locked bool
+	images    []string
+	platforms []string
+	locked    bool
 }
 
 func (f *packFlags) addFlags(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.images, "image", nil, "`REF=SOURCE` of an image: oci:DIR, docker-archive:FILE or docker-daemon:REF; repeatable")
+	cmd.Flags().StringArrayVar(&f.platforms, "platform", nil, "`PLATFORM` that the bundle is for, such as linux/arm64; repeatable (default all that the images have)")
 	cmd.Flags().BoolVar(&f.locked, "locked", false, "refuse to change consign.lock")
 }
 
@@ -35,13 +37,18 @@ func (f *packFlags) pack(cmd *cobra.Command, g *globals, dir, channel string, ou
 	if err != nil {
 		return pack.Result{}, err
 	}
-	client, err := g.client()
-	if err != nil {
+	o := pack.Options{Dir: dir, Out: out, Images: images, Locked: f.locked, Channel: channel}
+	for _, text := range f.platforms {
+		p, err := pack.ParsePlatform(text)
+		if err != nil {
+			return pack.Result{}, cli.Usage("--platform: %v", err)
+		}
+		o.Platforms = append(o.Platforms, p)
+	}
+	if o.Client, err = g.client(); err != nil {
 		return pack.Result{}, err
 	}
-	return pack.Pack(cmd.Context(), pack.Options{
-		Dir: dir, Out: out, Client: client, Images: images, Locked: f.locked, Channel: channel,
-	})
+	return pack.Pack(cmd.Context(), o)
 }
 
 // packTo packs into a layout that stays. A layout that it had to make goes

@@ -49,12 +49,26 @@ func (p *packer) packImage(ctx context.Context, ref string) error {
 	c := copier{from: found.from, out: p.Out, warn: func(format string, args ...any) {
 		p.warn("image "+ref+": "+format, args...)
 	}}
-	entry, err := c.copyImage(ctx, found.desc)
+	entry, err := p.copy(ctx, c, ref, found.desc)
 	if err != nil {
 		return fmt.Errorf("from %s: %w", found.where, err)
 	}
 	p.bundle.Images = append(p.bundle.Images, bundle.Image{Reference: ref, Manifest: entry})
 	return nil
+}
+
+// copy copies an image whole or, where platforms were chosen, what they run. A
+// reference by digest names the whole image, and what it names stays.
+func (p *packer) copy(ctx context.Context, c copier, ref string, desc ocispec.Descriptor) (ocispec.Descriptor, error) {
+	switch {
+	case len(p.Platforms) == 0:
+		return c.copyImage(ctx, desc)
+	case bundle.ReferenceDigest(ref) != "":
+		c.warn("it is named by digest, so all its platforms go in")
+		return c.copyImage(ctx, desc)
+	default:
+		return c.copyChosen(ctx, desc, p.Platforms)
+	}
 }
 
 // locate asks the sources in their order. What the person who packs has put in

@@ -49,6 +49,9 @@ type Options struct {
 	// value is "oci:DIR", "docker-archive:FILE" or "docker-daemon:REFERENCE";
 	// paths are relative to the working directory.
 	Images map[string]string
+	// Platforms, if any, are those that the bundle is for: of an image's index only
+	// these go in. Without, images go in whole.
+	Platforms []ocispec.Platform
 	// Locked demands that consign.lock pins every name that would be resolved,
 	// and stays as it is.
 	Locked bool

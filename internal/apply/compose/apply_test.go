@@ -157,7 +157,7 @@ func TestWhatDoesNotStayUpFails(t *testing.T) {
 func TestTimeoutIsKept(t *testing.T) {
 	s := newSite(t)
 	in := s.render("services: {web: {image: app:1, environment: {SICK: '1'}, healthcheck: {test: [CMD, /app, health], interval: 1s, start_period: 60s}}}", nil)
-	in.TimeoutSeconds = 3
+	in.TimeoutSeconds = 8
 	_, err := s.apply(in)
 	if !reason.Is(err, reason.Health) || !strings.Contains(err.Error(), "web is running, health starting") {
 		t.Errorf("got %v", err)
