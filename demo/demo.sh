@@ -212,7 +212,18 @@ run agent sync --config agent.yaml
 expect 'Hello, line 3 (hello 1.1.0)'
 run agent status --config agent.yaml
 
-chapter "7. The auditor: the whole story, offline"
+chapter "7. A version that never becomes healthy"
+release 1.3.0
+sed -i 's|"/hello", "health"|"/hello", "unwell"|; s|retries: 5|retries: 2|; s|start_period: 10s|start_period: 0s|' package-1.3.0/components/hello-stack/compose.yaml
+publish 1.3.0
+deploy 1.3.0
+code=0
+run agent sync --config agent.yaml || code=$?
+[ "$code" -eq 5 ] || fail "a failed update ends with exit code $code, not 5"
+expect 'Hello, line 3 (hello 1.1.0)'
+say "the device went back to 1.1.0 by itself, after judging it again; images go back, data does not"
+
+chapter "8. The auditor: the whole story, offline"
 run auditor verify state/log --key "$log_key" --since kept.checkpoint
 run auditor events state/log --key "$log_key"
 cp -r state/log copy
@@ -221,7 +232,7 @@ printf 'X' | dd of="$entries" bs=1 seek=300 conv=notrunc status=none
 say "one byte of a copy of the log is changed:"
 if run auditor verify copy --key "$log_key"; then fail "the auditor did not find the changed byte"; fi
 
-chapter "8. The end: the order is taken back, and the device obeys"
+chapter "9. The end: the order is taken back, and the device obeys"
 run publisher undeploy hello --device press-07 --channel "$deployments" --keys plant --passphrase-file passphrase
 run agent sync --config agent.yaml
 say "done; nothing is left running"
