@@ -22,12 +22,19 @@ import (
 // order itself is in the Change.
 func (a *Agent) pursue(ctx context.Context, system time.Time, scope Scope, view *view, o *verify.Order) (Change, error) {
 	c := Change{Deployment: o.Deployment().ID, Application: o.Deployment().Spec.ApplicationID, Version: o.Terms().Bundle.Version}
-	if a.settled(view, o) {
+	stale := view.suppliers[view.channelOf(o)].err
+	switch settled := a.settled(view, o); {
+	case settled && stale == nil:
 		c.Action = Unchanged
-		if err := view.suppliers[view.channelOf(o)].err; err != nil {
-			c.Reason, c.Message, c.err = reason.Of(err), err.Error(), err
+		return c, nil
+	case stale != nil:
+		// The refusal of the channel is in the log; what runs goes on running.
+		c.Reason, c.Message, c.Steps, c.err = reason.Of(stale), stale.Error(), verify.StepsOf(stale), stale
+		c.Action = unapplied(c.Reason)
+		if settled {
+			c.Action = Unchanged
 		}
-		return c, a.noteSupplier(system, view, view.channelOf(o))
+		return c, nil
 	}
 	if last, held := a.heldBack(system, view, o); held {
 		c.Action, c.Reason, c.Message, c.Returned = Failed, last.Reason, last.Text, last.Returned
@@ -157,10 +164,8 @@ func (a *Agent) sameRenders(p *verify.Permit) bool {
 }
 
 func (a *Agent) refused(ctx context.Context, system time.Time, view *view, o *verify.Order, c Change, err error) (Change, error) {
-	c.Action, c.Reason, c.Message, c.Steps, c.err = Refused, reason.Of(err), err.Error(), verify.StepsOf(err), err
-	if !refusal(c.Reason) {
-		c.Action = Failed
-	}
+	c.Reason, c.Message, c.Steps, c.err = reason.Of(err), err.Error(), verify.StepsOf(err), err
+	c.Action = unapplied(c.Reason)
 	event := audit.Event{
 		Kind: audit.Refused, Deployment: c.Deployment, Application: c.Application, Release: c.Version,
 		Reason: c.Reason, Step: stepOf(err), Message: logText(err), Channel: view.repositoryOf(o),
@@ -184,6 +189,14 @@ func (a *Agent) stopDisallowed(ctx context.Context, system time.Time, c Change) 
 		return a.noGood(ctx, system, c, in, err)
 	}
 	return c, nil
+}
+
+// unapplied is the action for an order that was not applied for a reason.
+func unapplied(code reason.Code) Action {
+	if refusal(code) {
+		return Refused
+	}
+	return Failed
 }
 
 // refusal tells a judgement about signed documents from a circumstance that the

@@ -86,21 +86,26 @@ func (a *Agent) supplierClient(pol *verify.Policy, name string) (*tufclient.Clie
 	return channel.OpenSupplier(a.dirs.suppliers(), name, pol.Root(name))
 }
 
-// noteSupplier records how a release channel was found for an order that is
-// settled: what runs goes on running, but its operator learns that the channel
-// has run out, is held back or is not what it was.
-func (a *Agent) noteSupplier(system time.Time, v *view, name string) error {
-	key, found := ChannelKey(name), v.suppliers[name].err
-	if found == nil {
-		if _, refused := a.state.Attempts[key]; refused {
-			delete(a.state.Attempts, key)
-			a.moved = true
+// noteSuppliers logs how the release channels were found, also where nothing
+// depends on it today: what runs goes on running, but its operator learns that a
+// channel has run out, is held back or is not what it was.
+func (a *Agent) noteSuppliers(system time.Time, v *view) error {
+	for _, name := range sortedKeys(v.suppliers) {
+		key, found := ChannelKey(name), v.suppliers[name].err
+		if found == nil {
+			if _, refused := a.state.Attempts[key]; refused {
+				delete(a.state.Attempts, key)
+				a.moved = true
+			}
+			continue
 		}
-		return nil
+		event := refusalOf(found, v.orders.Policy().Trust().Channels[name].Repository)
+		attempt := Attempt{Policy: v.orders.Policy().Digest(), Reason: reason.Of(found), Text: found.Error()}
+		if err := a.noteRefusal(system, key, attempt, event, found); unwritable(err) {
+			return err
+		}
 	}
-	event := refusalOf(found, v.orders.Policy().Trust().Channels[name].Repository)
-	attempt := Attempt{Policy: v.orders.Policy().Digest(), Reason: reason.Of(found), Text: found.Error()}
-	return a.noteRefusal(system, key, attempt, event, found)
+	return nil
 }
 
 // ChannelKey is a release channel's key among the attempts. A deployment's id

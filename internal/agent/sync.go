@@ -140,7 +140,7 @@ func (a *Agent) followOrders(ctx context.Context, system time.Time, scope Scope,
 		delete(a.state.Attempts, "")
 		a.moved = true
 	}
-	if err := a.takeApproval(system, view); err != nil {
+	if err := errors.Join(a.noteSuppliers(system, view), a.takeApproval(system, view)); err != nil {
 		return err
 	}
 	for _, o := range view.orders.List() {
