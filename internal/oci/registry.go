@@ -26,17 +26,12 @@ type RegistryOptions struct {
 	// Delete allows clients to delete manifests and tags. Off by default:
 	// nobody authenticates here, and a channel never deletes.
 	Delete bool
-	// CollectUntagged also collects manifests that no tag reaches, directly,
-	// through an index or as the referrer of something reached. Off by
-	// default: an object that a channel lists by digest is only safe while
-	// its retention tag was copied along, which mirrors made by other tools
-	// do not do.
-	CollectUntagged bool
-	// Grace is the age at which unreferenced content may be collected,
+	// Grace is the age at which content that no manifest refers to may be
+	// collected, and after which an upload that nobody continues is given up;
 	// [DefaultGrace] if 0. It must exceed the longest push.
 	Grace time.Duration
-	// CollectEvery is the interval of garbage collection, [DefaultCollectEvery]
-	// if 0; negative turns it off.
+	// CollectEvery is the interval of garbage collection, see
+	// [Registry.collect]; [DefaultCollectEvery] if 0, negative turns it off.
 	CollectEvery time.Duration
 	// MaxBlob bounds the body of one upload request in bytes,
 	// [DefaultMaxBlob] if 0.
@@ -46,7 +41,8 @@ type RegistryOptions struct {
 const (
 	// DefaultGrace gives a publisher a day to finish what it began.
 	DefaultGrace = 24 * time.Hour
-	// DefaultCollectEvery is rare because collection blocks its repository.
+	// DefaultCollectEvery is rare because no manifest can be pushed to a
+	// repository while it is collected.
 	DefaultCollectEvery = time.Hour
 	// DefaultMaxBlob is above any image layer in practice.
 	DefaultMaxBlob = 32 << 30
@@ -59,16 +55,25 @@ const (
 // Around olareg's handler it adds that manifest writes of one repository
 // happen one after another (olareg loses concurrent referrers), that a PUT may
 // carry If-Match or If-None-Match with the digest that a tag names (RFC 9110
-// section 13.1), and that a write is answered only when it is on the disk.
+// section 13.1), that a write is answered only when it is on the disk, and a
+// garbage collection that removes nothing while it is not sure (olareg's takes
+// a manifest that it cannot read for one that needs nothing).
 type Registry struct {
 	opts  RegistryOptions
 	log   *slog.Logger
 	lock  *durable.Lock
+	inner *olareg.Server
 	locks sync.Map // repository name -> *sync.Mutex, held while its manifests change
 
+	// sweeping is held by the collector while it removes blobs, and read-held
+	// by whoever tells a client that a blob is there.
+	sweeping sync.RWMutex
+	uploads  uploads
+	stop     chan struct{} // closed to end the collector
+	stopped  sync.WaitGroup
+
 	mu     sync.RWMutex // read-held by every request, written by Close
-	inner  *olareg.Server
-	closed bool // guarded by mu
+	closed bool         // guarded by mu
 }
 
 // NewRegistry opens dir and removes what a killed registry left half done.
@@ -88,7 +93,11 @@ func NewRegistry(o RegistryOptions) (*Registry, error) {
 		_ = lock.Unlock()
 		return nil, fmt.Errorf("open registry: %w", err)
 	}
-	return &Registry{opts: o, log: o.Log, lock: lock, inner: olareg.New(o.config())}, nil
+	r := &Registry{opts: o, log: o.Log, lock: lock, inner: olareg.New(o.config()), stop: make(chan struct{})}
+	if o.CollectEvery > 0 {
+		r.stopped.Go(r.collectAlways)
+	}
+	return r, nil
 }
 
 func (o RegistryOptions) withDefaults() RegistryOptions {
@@ -108,19 +117,14 @@ func (o RegistryOptions) withDefaults() RegistryOptions {
 }
 
 func (o RegistryOptions) config() config.Config {
-	no, yes := false, true
 	return config.Config{
 		Storage: config.ConfigStorage{
 			StoreType: config.StoreDir,
 			RootDir:   o.Dir,
-			GC: config.ConfigGC{
-				Frequency:         o.CollectEvery,
-				GracePeriod:       o.Grace,
-				Untagged:          &o.CollectUntagged,
-				EmptyRepo:         &no,  // a repository that was made stays
-				ReferrersDangling: &no,  // evidence may arrive before its subject
-				ReferrersWithSubj: &yes, // and lives as long as it
-			},
+			// Neither by interval nor by age nor by number of uploads, which are
+			// ours to watch; a Close of olareg collects all
+			// the same and is never called.
+			GC: config.ConfigGC{Frequency: -1, GracePeriod: -1, RepoUploadMax: -1},
 		},
 		API: config.ConfigAPI{
 			DeleteEnabled: &o.Delete,
@@ -166,5 +170,8 @@ func (r *Registry) close() error {
 		return nil
 	}
 	r.closed = true
-	return errors.Join(r.inner.Close(), r.lock.Unlock())
+	close(r.stop)
+	r.stopped.Wait()
+	r.cancelUploads(r.uploads.all())
+	return r.lock.Unlock()
 }

@@ -130,15 +130,23 @@ func (r *Registry) syncManifest(repo, manifest, subject string) error {
 	return r.syncIndex(repo)
 }
 
-// referrersList finds the blob in which olareg keeps the referrers of subject.
-func (r *Registry) referrersList(repo, subject string) (digest.Digest, error) {
+func (r *Registry) readIndex(repo string) (types.Index, error) {
+	var index types.Index
 	data, err := durable.ReadFile(filepath.Join(r.dir(repo), ocispec.ImageIndexFile), maxIndexFile)
 	if err != nil {
-		return "", err
+		return index, err
 	}
-	var index types.Index
 	if err := json.Unmarshal(data, &index); err != nil {
-		return "", fmt.Errorf("read %s: %w", ocispec.ImageIndexFile, err)
+		return index, fmt.Errorf("read %s: %w", ocispec.ImageIndexFile, err)
+	}
+	return index, nil
+}
+
+// referrersList finds the blob in which olareg keeps the referrers of subject.
+func (r *Registry) referrersList(repo, subject string) (digest.Digest, error) {
+	index, err := r.readIndex(repo)
+	if err != nil {
+		return "", err
 	}
 	desc, err := index.GetByAnnotation(types.AnnotReferrerSubject, subject)
 	if err != nil {

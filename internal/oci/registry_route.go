@@ -76,6 +76,9 @@ func (r *Registry) serve(w http.ResponseWriter, req *http.Request) {
 func (r *Registry) read(w http.ResponseWriter, req *http.Request, to route) {
 	switch {
 	case r.exists(to.repo):
+		if to.kind == "blobs" && req.Method == http.MethodHead {
+			r.freshen(to)
+		}
 		r.inner.ServeHTTP(w, acceptAnything(req))
 	case to.kind == "referrers":
 		w.Header().Set("Content-Type", ocispec.MediaTypeImageIndex)

@@ -92,48 +92,6 @@ func (r *Registry) deleteManifest(w http.ResponseWriter, req *http.Request, to r
 	r.forward(w, req, to, func(http.Header) error { return r.syncIndex(to.repo) })
 }
 
-// upload handles the steps of a blob upload. The last one, whichever it is,
-// answers 201 and names the digest in the query (OCI Distribution Spec 1.1,
-// Pushing blobs).
-func (r *Registry) upload(w http.ResponseWriter, req *http.Request, to route) {
-	if req.Method == http.MethodPost {
-		if err := r.ensureRepo(to.repo); err != nil {
-			r.broken(w, to, err)
-			return
-		}
-	} else if !r.exists(to.repo) {
-		refuse(w, http.StatusNotFound, errcode.ErrorCodeNameUnknown, "repository does not exist")
-		return
-	}
-	if from := req.URL.Query().Get("from"); from != "" && !(validRepo(from) && r.exists(from)) {
-		req = withoutMount(req)
-	}
-	req.Body = http.MaxBytesReader(w, req.Body, r.opts.MaxBlob)
-	r.forward(w, req, to, func(http.Header) error {
-		q := req.URL.Query()
-		named := q.Get("digest")
-		if named == "" {
-			named = q.Get("mount")
-		}
-		d, err := digest.Parse(named)
-		if err != nil {
-			return err
-		}
-		return r.syncBlob(to.repo, d)
-	})
-}
-
-// withoutMount makes an ordinary upload of a mount from nowhere, which is what
-// the specification asks for when a mount is not possible.
-func withoutMount(req *http.Request) *http.Request {
-	req = req.Clone(req.Context())
-	q := req.URL.Query()
-	q.Del("mount")
-	q.Del("from")
-	req.URL.RawQuery = q.Encode()
-	return req
-}
-
 // forward lets olareg handle req and holds its answer back until commit, run
 // after a success, has put the change on the disk.
 func (r *Registry) forward(w http.ResponseWriter, req *http.Request, to route, commit func(http.Header) error) {
