@@ -30,7 +30,11 @@ func registryCommand() *cobra.Command {
 connect can write, and readers trust nothing it says. Without a certificate it
 listens on a loopback address only. Programs of Consign speak plain HTTP to
 loopback addresses: reach a registry with a certificate by the host name that is
-in it, with --ca-file if its authority is your own.`,
+in it, with --ca-file if its authority is your own.
+
+Once an hour it removes blobs older than a day that no manifest refers to;
+manifests stay. Stopped with SIGTERM or ctrl-c it takes no more requests and
+lets those under way end for up to 20 seconds.`,
 		Example: `  publisher registry serve --dir ./registry
   publisher registry serve --dir /srv/registry --listen :5000 --tls-cert cert.pem --tls-key key.pem`,
 		Args: cobra.NoArgs,
@@ -65,10 +69,14 @@ func serveRegistry(cmd *cobra.Command, dir, listen, cert, key string, log *slog.
 	}
 	srv := oci.NewServer(reg, log)
 	srv.TLSConfig = secure
+	stopped := make(chan struct{})
 	context.AfterFunc(cmd.Context(), func() {
+		defer close(stopped)
 		ctx, cancel := context.WithTimeout(context.Background(), graceful)
 		defer cancel()
-		_ = srv.Shutdown(ctx)
+		if srv.Shutdown(ctx) != nil {
+			_ = srv.Close() // what has not ended by now is cut off
+		}
 	})
 	address := l.Addr().String()
 	err = cli.Out(cmd).Print(map[string]string{"address": address}, func(w io.Writer) { fmt.Fprintf(w, "serving on %s\n", address) })
@@ -81,6 +89,7 @@ func serveRegistry(cmd *cobra.Command, dir, listen, cert, key string, log *slog.
 		err = srv.Serve(l)
 	}
 	if errors.Is(err, http.ErrServerClosed) {
+		<-stopped // the last answers are on their way until then
 		err = nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), graceful)

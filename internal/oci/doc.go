@@ -47,4 +47,11 @@
 // for quick starts, small sites and tests. The protocol is olareg's; the
 // guarantees that a channel needs are added around it: serialised manifest
 // writes, If-Match on tags, and nothing answered before it is on the disk.
+//
+// It collects garbage: once an hour, blobs that no manifest of their repository
+// refers to and that are older than a day. Manifests stay, tagged or not, until
+// a client deletes them where that is allowed. A repository with something
+// unreadable in it is not collected until that is repaired by pushing it again.
+// An upload that nobody continues for a day is given up; of more than 1024 at a
+// time the longest unused one is.
 package oci
