@@ -28,6 +28,10 @@ export STATICCHECK_CACHE := $(CACHE)/staticcheck
 # a checkout that belongs to somebody else (sudo make).
 BUILD_TIME = $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null)
 VCS = $(shell git rev-parse --verify --quiet HEAD >/dev/null 2>&1 && echo true || echo false)
+# The programs of others that tests run. Each is assigned first: an export would
+# hide that a build failed.
+TOOLS = interop="$$(tools/tool.sh interop)"; conformance="$$(tools/tool.sh conformance)"; \
+	export CONSIGN_INTEROP_BIN="$$interop" CONSIGN_CONFORMANCE_BIN="$$conformance"
 ENGINE = go run ./tools/testenv engine run --dir "$(CACHE)" --
 
 # What "make release" builds for, as GOARCH or GOARCH-GOARM.
@@ -70,12 +74,11 @@ check: ## formatting, vet, staticcheck, tidy modules, import rules (no engine ne
 	@echo "check: shell"; for f in .ci/run demo/*.sh tools/*.sh; do bash -n "$$f"; done
 	@echo "check: go vet"; go vet ./...; go vet -tags faults ./internal/fault
 	@echo "check: staticcheck"; "$$(tools/tool.sh lint)/staticcheck" ./...
-	@echo "check: go mod tidy"; for m in . tools/lint tools/interop; do go -C $$m mod tidy -diff; done
+	@echo "check: go mod tidy"; for m in . tools/lint tools/interop tools/conformance; do go -C $$m mod tidy -diff; done
 	@echo "check: import rules, dependencies, documents"; go test -count=1 ./internal/architecture
 
 test: build ## every test, with a Docker engine; ARGS='-run X ./internal/y' narrows it
-	@tools="$$(tools/tool.sh interop)"; \
-	CONSIGN_INTEROP_BIN="$$tools" $(ENGINE) go run ./tools/testsummary $(if $(SUMMARY),-summary '$(SUMMARY)') -- -timeout 15m $(ARGS)
+	@$(TOOLS); $(ENGINE) go run ./tools/testsummary $(if $(SUMMARY),-summary '$(SUMMARY)') -- -timeout 15m $(ARGS)
 
 demo: build ## the whole story on this machine, attacks included
 	@$(ENGINE) demo/demo.sh
@@ -84,11 +87,10 @@ bench: ## benchmarks
 	@$(ENGINE) go test -run '^$$' -bench . -benchmem $(ARGS)
 
 soak: build ## fuzz every parser for FUZZTIME, then repeat the tests for SOAK
-	@tools="$$(tools/tool.sh interop)"; \
-	CONSIGN_INTEROP_BIN="$$tools" $(ENGINE) tools/soak.sh '$(FUZZTIME)' '$(SOAK)'
+	@$(TOOLS); $(ENGINE) tools/soak.sh '$(FUZZTIME)' '$(SOAK)'
 
-interop: ## build the pinned oras and crane into the cache and print where they are
-	@tools/tool.sh interop
+interop: ## build the programs of others that tests run into the cache
+	@$(TOOLS)
 
 clean: ## remove bin/ and dist/ (the cache is yours to delete: see make help)
 	rm -rf bin dist

@@ -87,6 +87,10 @@ func (r *Registry) proceed(w http.ResponseWriter, req *http.Request, to route) {
 	if done || answer.status >= 400 && !r.isOpen(at) {
 		r.uploads.end(at)
 	}
+	if done && req.Method == http.MethodDelete {
+		w.WriteHeader(http.StatusNoContent) // olareg says 202
+		return
+	}
 	answer.copyTo(w)
 }
 
