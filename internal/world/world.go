@@ -42,24 +42,49 @@ type World struct {
 	// before it calls SetPolicy.
 	Applications []string
 
-	host   string
+	opts   Options
 	stop   func()
 	ending context.Context
 	opened map[string]crypto.Signer
 	client *oci.Client
 }
 
-// New starts a registry and makes both channels and a policy that trusts acme
-// for the application "hello".
+// Options say which registry a world lives in. The zero value is the embedded
+// one, started for it.
+type Options struct {
+	// Registry is the host[:port] of another registry that runs already.
+	// RegistryDir is empty then.
+	Registry string
+	// CAFile and DockerConfig are what publishers and devices are given to
+	// reach it; "" is nothing.
+	CAFile, DockerConfig string
+	// CollectEvery is how often the embedded registry collects its garbage; 0
+	// is never.
+	CollectEvery time.Duration
+}
+
+// New is [NewIn] the embedded registry.
 func New(t testing.TB) *World {
 	t.Helper()
-	w := &World{T: t, Dir: t.TempDir(), Now: time.Now().UTC().Truncate(time.Second), Applications: []string{"hello"}, opened: map[string]crypto.Signer{}}
-	w.RegistryDir = filepath.Join(w.Dir, "registry")
-	w.StartRegistry()
-	t.Cleanup(w.StopRegistry)
-	w.Releases, w.Deployments = w.host+"/acme/releases", w.host+"/plant/deployments"
+	return NewIn(t, Options{})
+}
+
+// NewIn makes both channels and a policy that trusts acme for the application
+// "hello".
+func NewIn(t testing.TB, o Options) *World {
+	t.Helper()
+	w := &World{T: t, Dir: t.TempDir(), Now: time.Now().UTC().Truncate(time.Second), Applications: []string{"hello"}, opened: map[string]crypto.Signer{}, opts: o}
+	if o.Registry == "" {
+		w.RegistryDir = filepath.Join(w.Dir, "registry")
+		w.StartRegistry()
+		t.Cleanup(w.StopRegistry)
+	}
+	if o.DockerConfig == "" {
+		w.opts.DockerConfig = w.write("docker.json", "{}")
+	}
+	w.Releases, w.Deployments = w.opts.Registry+"/acme/releases", w.opts.Registry+"/plant/deployments"
 	var err error
-	w.client, err = oci.NewClient(oci.Options{DockerConfig: w.write("docker.json", "{}")})
+	w.client, err = oci.NewClient(oci.Options{CAFile: o.CAFile, DockerConfig: w.opts.DockerConfig})
 	w.Must(err)
 	w.init("acme", w.Releases, channel.KindReleases)
 	w.init("plant", w.Deployments, channel.KindDeployments)
@@ -67,20 +92,27 @@ func New(t testing.TB) *World {
 	return w
 }
 
+// Client is a registry client with the world's certificates and credentials.
+func (w *World) Client() *oci.Client { return w.client }
+
 // StartRegistry serves the registry's directory, after StopRegistry under the
 // same address as before.
 func (w *World) StartRegistry() {
 	w.T.Helper()
-	reg, err := oci.NewRegistry(oci.RegistryOptions{Dir: w.RegistryDir, CollectEvery: -1})
+	every := w.opts.CollectEvery
+	if every == 0 {
+		every = -1
+	}
+	reg, err := oci.NewRegistry(oci.RegistryOptions{Dir: w.RegistryDir, CollectEvery: every})
 	w.Must(err)
 	srv := httptest.NewUnstartedServer(reg)
-	if w.host != "" {
+	if w.opts.Registry != "" {
 		_ = srv.Listener.Close()
-		srv.Listener, err = net.Listen("tcp", w.host)
+		srv.Listener, err = net.Listen("tcp", w.opts.Registry)
 		w.Must(err)
 	}
 	srv.Start()
-	w.host = strings.TrimPrefix(srv.URL, "http://")
+	w.opts.Registry = strings.TrimPrefix(srv.URL, "http://")
 	w.stop = func() { srv.Close(); _ = reg.Close(context.Background()) }
 }
 
@@ -293,7 +325,7 @@ func (w *World) Device(id, engine string) *Device {
 	w.T.Helper()
 	cfg := agent.DefaultConfig()
 	cfg.StateDir = filepath.Join(w.Dir, "device-"+id)
-	cfg.DockerConfig = filepath.Join(w.Dir, "docker.json")
+	cfg.CAFile, cfg.DockerConfig = w.opts.CAFile, w.opts.DockerConfig
 	cfg.RegistryAddress = freeAddress(w)
 	if engine != "" {
 		cfg.Engine = engine
@@ -321,6 +353,13 @@ func (d *Device) Sync() (*agent.Result, error) { return d.SyncScope(agent.Everyt
 func (d *Device) SyncScope(scope agent.Scope) (*agent.Result, error) {
 	d.w.T.Helper()
 	return d.open(func(a *agent.Agent) (*agent.Result, error) { return a.Sync(d.w.Context(), d.w.Now, scope) })
+}
+
+// Verify judges what is ordered, in a fresh agent: everything is fetched and
+// rendered, nothing is changed.
+func (d *Device) Verify() (*agent.Result, error) {
+	d.w.T.Helper()
+	return d.open(func(a *agent.Agent) (*agent.Result, error) { return a.Verify(d.w.Context(), d.w.Now, "") })
 }
 
 // Watch looks at what runs once, in a fresh agent.
