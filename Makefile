@@ -30,8 +30,8 @@ BUILD_TIME = $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --
 VCS = $(shell git rev-parse --verify --quiet HEAD >/dev/null 2>&1 && echo true || echo false)
 # The programs of others that tests run. Each is assigned first: an export would
 # hide that a build failed.
-TOOLS = interop="$$(tools/tool.sh interop)"; conformance="$$(tools/tool.sh conformance)"; \
-	export CONSIGN_INTEROP_BIN="$$interop" CONSIGN_CONFORMANCE_BIN="$$conformance"
+TOOLS = interop="$$(tools/tool.sh interop)"; conformance="$$(tools/tool.sh conformance)"; registry="$$(tools/tool.sh registry)"; \
+	export CONSIGN_INTEROP_BIN="$$interop" CONSIGN_CONFORMANCE_BIN="$$conformance" CONSIGN_REGISTRY_BIN="$$registry"
 ENGINE = go run ./tools/testenv engine run --dir "$(CACHE)" --
 
 # What "make release" builds for, as GOARCH or GOARCH-GOARM.
@@ -74,7 +74,7 @@ check: ## formatting, vet, staticcheck, tidy modules, import rules (no engine ne
 	@echo "check: shell"; for f in .ci/run demo/*.sh tools/*.sh; do bash -n "$$f"; done
 	@echo "check: go vet"; go vet ./...; go vet -tags faults ./internal/fault
 	@echo "check: staticcheck"; "$$(tools/tool.sh lint)/staticcheck" ./...
-	@echo "check: go mod tidy"; for m in . tools/lint tools/interop tools/conformance; do go -C $$m mod tidy -diff; done
+	@echo "check: go mod tidy"; for m in . tools/lint tools/interop tools/conformance tools/registry; do go -C $$m mod tidy -diff; done
 	@echo "check: import rules, dependencies, documents"; go test -count=1 ./internal/architecture
 
 test: build ## every test, with a Docker engine; ARGS='-run X ./internal/y' narrows it
