@@ -2,6 +2,7 @@ package oci
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"net/url"
 
 	"oras.land/oras-go/v2/errdef"
+	"oras.land/oras-go/v2/registry/remote/auth"
 	"oras.land/oras-go/v2/registry/remote/errcode"
 
 	"github.com/consign-dev/consign/internal/reason"
@@ -33,6 +35,9 @@ var errTooSlow = errors.New("the source sent less than the minimum rate")
 // hundred bytes.
 const maxErrorBody = 16 << 10
 
+// checkCredentials is what to do when a registry lets nobody in.
+const checkCredentials = "check the credentials for this host in the Docker configuration ('docker login')"
+
 // fail turns an error of the transport or of oras into one with a reason. The
 // text never contains a URL: redirect targets carry signatures in their query.
 func (r *Repository) fail(ctx context.Context, op string, err error) error {
@@ -47,6 +52,8 @@ func (r *Repository) fail(ctx context.Context, op string, err error) error {
 		return fmt.Errorf("%s: %w", op, err)
 	case errors.Is(err, errdef.ErrNotFound):
 		return reason.New(reason.Unreachable, "%s: %w", op, ErrNotFound)
+	case errors.Is(err, auth.ErrBasicCredentialNotFound):
+		return reason.New(reason.Unreachable, "%s: the registry asks for a password and the Docker configuration has none for this host; %s", op, checkCredentials)
 	case errors.As(err, &answer):
 		return statusError(op, answer.StatusCode, answer.Errors)
 	}
@@ -64,6 +71,10 @@ func transportError(ctx context.Context, op string, err error) error {
 	var addressed *url.Error
 	if errors.As(err, &addressed) {
 		err = addressed.Err
+	}
+	var certificate *tls.CertificateVerificationError
+	if errors.As(err, &certificate) {
+		return reason.New(reason.Unreachable, "%s: %w; a private authority's certificate must be named as the CA file", op, err)
 	}
 	var dial *net.OpError
 	var timeout net.Error
@@ -96,7 +107,7 @@ func statusError(op string, status int, details errcode.Errors) error {
 	case http.StatusNotFound:
 		return reason.New(reason.Unreachable, "%s: %w%s", op, ErrNotFound, said)
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return reason.New(reason.Unreachable, "%s: %s; check the credentials for this host in the Docker configuration ('docker login')", op, answer)
+		return reason.New(reason.Unreachable, "%s: %s; %s", op, answer, checkCredentials)
 	case http.StatusPreconditionFailed, http.StatusConflict:
 		return reason.New(reason.Conflict, "%s: %s", op, answer)
 	case http.StatusRequestEntityTooLarge:
