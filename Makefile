@@ -89,8 +89,8 @@ bench: ## benchmarks
 soak: build ## fuzz every parser for FUZZTIME, then repeat the tests for SOAK
 	@$(TOOLS); $(ENGINE) tools/soak.sh '$(FUZZTIME)' '$(SOAK)'
 
-interop: ## build the programs of others that tests run into the cache
-	@$(TOOLS)
+interop: ## build the programs of others that tests run, and print where they are
+	@$(TOOLS); printf '%s\n' "$$interop" "$$conformance" "$$registry"
 
 clean: ## remove bin/ and dist/ (the cache is yours to delete: see make help)
 	rm -rf bin dist

@@ -25,6 +25,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/consign-dev/consign/internal/oci"
+	"github.com/consign-dev/consign/internal/world"
 )
 
 // process is "publisher registry serve" as people run it.
@@ -36,11 +37,7 @@ type process struct {
 
 func startRegistry(t *testing.T, dir string) *process {
 	t.Helper()
-	bin := os.Getenv("CONSIGN_BIN")
-	if bin == "" {
-		t.Fatal("CONSIGN_BIN does not name the built programs: run this with make test")
-	}
-	p := &process{cmd: exec.Command(filepath.Join(bin, "publisher"), "registry", "serve", "--dir", dir, "--listen", "127.0.0.1:0"), log: &bytes.Buffer{}}
+	p := &process{cmd: exec.Command(filepath.Join(world.Programs(t), "publisher"), "registry", "serve", "--dir", dir, "--listen", "127.0.0.1:0"), log: &bytes.Buffer{}}
 	p.cmd.Stderr = p.log
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
