@@ -1,15 +1,15 @@
 package policy
 
-// What every application may say in a resolved Compose project (Compose
-// Specification, as compose-go 2.16 marshals it). The tables are the policy:
-// a key that is not in one is refused, a key that is there may hold only what
-// its rule accepts. Before adding a line, show that no value of it reaches
-// beyond the container, the project's own networks and its own volumes.
-//
-// A dangerous key is listed with its harmless value where that value is the
-// engine's default, so that writing the default out is not an offence.
+import "fmt"
 
-// Bounds on what one application takes of the machine.
+// What an application may say in a resolved Compose project (Compose
+// Specification, as compose-go 2.16 marshals it). The tables are the policy:
+// every key is harmless, grantable or never granted, and one that is in no
+// table is refused. A test compares them with the keys that compose-go has.
+// Before marking a key harmless, show that no value of it reaches beyond the
+// container, the project's own networks and its own volumes.
+
+// Bounds on what one application takes of the machine, whatever it is granted.
 const (
 	maxServices = 64
 	maxReplicas = 16
@@ -21,169 +21,90 @@ const (
 	maxLogFiles = 10
 )
 
-var composeProject = fields(keysOf{
-	"name":     projectName,
-	"services": eachOf(maxServices, composeService),
-	"networks": eachOf(maxNetworks, composeNetwork),
-	"volumes":  eachOf(maxVolumes, composeVolume),
-	"configs":  eachOf(maxConfigs, composeConfig),
-}, "name", "services")
+var composeProject = also(fields(keysOf{
+	"name":     harmless(projectName),
+	"services": granted("limits.containers", eachOf(maxServices, oneService(composeService))),
+	"networks": harmless(eachOf(maxNetworks, composeNetwork)),
+	"volumes":  harmless(eachOf(maxVolumes, composeVolume)),
+	"configs":  harmless(eachOf(maxConfigs, composeConfig)),
 
-var composeService = fields(keysOf{
-	// What runs.
-	"image":       matching(`^127\.0\.0\.1:[1-9][0-9]{0,4}/c@sha256:[0-9a-f]{64}$`, "an image of the bundle by digest"),
-	"pull_policy": oneOf("never", "missing"),
-	"platform":    text,
-	"command":     orNull(listOf(text)),
-	"entrypoint":  orNull(listOf(text)),
-	"environment": mapOf(environmentValue),
-	"working_dir": text,
-	"user":        text,
-	"hostname":    text,
-	"init":        flag,
-	"tty":         flag,
-	"stdin_open":  only(false), // nobody is there to type
-	"attach":      flag,        // about the output of the compose command
+	"include": never("other Compose files are outside the bundle"),
+	"jobs":    never("jobs are not supported; use a service that exits"),
+	"models":  never("models are fetched from outside the bundle and run by a program of the device"),
+	"secrets": never("secrets would be read from the device; this version delivers none"),
+	"version": never("obsolete, and in no resolved project"),
+}, "name", "services"), containerCount)
 
-	// How it lives and ends.
-	"depends_on":        mapOf(composeDependency),
-	"healthcheck":       composeHealthcheck,
-	"restart":           matching(`^(no|always|unless-stopped|on-failure(:[0-9]{1,4})?)$`, "no, always, unless-stopped or on-failure[:n]"),
-	"stop_signal":       text,
-	"stop_grace_period": durationUpTo(maxStopGrace),
-	"scale":             between(0, maxReplicas),
-	"deploy":            composeDeploy,
-	"labels":            composeLabels,
+// oneService lets the rules below know whose grants count.
+func oneService(of rule) rule {
+	check := of.check
+	of.check = func(w *walk, at place, v any) {
+		w.service = at.last
+		check(w, at, v)
+		w.service = ""
+	}
+	return of
+}
 
-	// What it is confined to.
-	"cap_drop":     listOf(text),
-	"security_opt": listOf(oneOf("no-new-privileges:true")),
-	"read_only":    flag,
-	"mem_limit":    byteCount,
-	"cpus":         positive,
-	"pids_limit":   between(1, 1<<31),
-	"logging":      composeLogging,
+// containerCount bounds the sum of all replicas (attack C13).
+func containerCount(w *walk, at place, project map[string]any) {
+	services, _ := project["services"].(map[string]any)
+	var sum int64
+	for _, v := range services {
+		sum += replicas(v)
+	}
+	w.within(at.key("services"), "containers", sum, w.ceilings.containers, func(n int64) string { return fmt.Sprintf("%d containers", n) })
+}
 
-	// What it is connected to.
-	"networks": mapOfDeclared("networks", orNull(composeEndpoint)),
-	"ports":    listOf(composePort),
-	"expose":   listOf(matching(`^[0-9]{1,5}(-[0-9]{1,5})?(/(tcp|udp))?$`, "a port or port range")),
-
-	// What it stores and reads.
-	"volumes": listOf(composeMount),
-	"tmpfs":   listOf(matching(tmpfsPattern, "an absolute path with options size, mode, uid, gid, ro, rw, exec, noexec, nosuid or nodev")),
-	"configs": listOf(composeConfigUse),
-
-	// Dangerous, unless it is the engine's default written out.
-	"privileged":       only(false),
-	"use_api_socket":   only(false),
-	"oom_kill_disable": only(false),
-}, "image")
-
-var composeDependency = fields(keysOf{
-	"condition": oneOf("service_started", "service_healthy", "service_completed_successfully"),
-	"restart":   flag,
-	"required":  flag,
-})
-
-var composeHealthcheck = fields(keysOf{
-	"test":           listOf(text),
-	"interval":       duration,
-	"timeout":        duration,
-	"start_period":   duration,
-	"start_interval": duration,
-	"retries":        between(0, 1<<31),
-	"disable":        flag,
-})
-
-var composeDeploy = fields(keysOf{
-	"mode":      oneOf("replicated"),
-	"replicas":  between(0, maxReplicas),
-	"labels":    composeLabels,
-	"placement": emptyObject, // always written by compose-go
-	"resources": fields(keysOf{
-		"limits":       fields(keysOf{"cpus": positive, "memory": byteCount, "pids": between(1, 1<<31)}),
-		"reservations": fields(keysOf{"cpus": positive, "memory": byteCount}),
-	}),
-	"restart_policy": fields(keysOf{
-		"condition":    oneOf("none", "on-failure", "any", "no", "always", "unless-stopped"),
-		"delay":        duration,
-		"max_attempts": between(0, 1<<31),
-		"window":       duration,
-	}),
-})
-
-// Logs stay on the device and within bounds (attacks C12, C13). The driver is
-// named because the engine's own default may be another one.
-var composeLogging = fields(keysOf{
-	"driver": oneOf("json-file", "local"),
-	"options": fields(keysOf{
-		"max-size": matching(`^([1-9][0-9]{0,5}k|[1-9][0-9]?m|100m)$`, "at most 100m, such as 10m"),
-		"max-file": decimalText(1, maxLogFiles),
-		"compress": oneOf("true", "false"),
-	}, "max-size"),
-}, "driver", "options")
-
-var composeEndpoint = fields(keysOf{
-	"aliases":  listOf(text),
-	"priority": between(0, 1<<31),
-})
-
-// Without "published" the engine chooses a free port above 32767.
-var composePort = fields(keysOf{
-	"name":         text,
-	"mode":         oneOf("ingress", "host"), // a Swarm setting that Compose ignores
-	"host_ip":      matching(`^[0-9A-Fa-f.:]{1,45}$`, "an IP address"),
-	"target":       between(1, 65535),
-	"published":    decimalText(1024, 65535),
-	"protocol":     oneOf("tcp", "udp"),
-	"app_protocol": text,
-}, "target")
-
-var composeMount = byType(map[string]rule{
-	"volume": fields(keysOf{
-		"type":      text,
-		"source":    nameOfDeclared("volumes"),
-		"target":    containerPath,
-		"read_only": flag,
-		"volume":    fields(keysOf{"nocopy": flag}),
-	}, "source", "target"),
-	"tmpfs": fields(keysOf{
-		"type":      text,
-		"target":    containerPath,
-		"read_only": flag,
-		"tmpfs":     fields(keysOf{"size": byteCount, "mode": between(0, 0o7777)}),
-	}, "target"),
-})
-
-// A config that is not declared, or declared without content, would make
-// Compose mount a directory of the applier instead.
-var composeConfigUse = fields(keysOf{
-	"source": nameOfDeclared("configs"),
-	"target": containerFile,
-	"uid":    decimalText(0, 1<<31),
-	"gid":    decimalText(0, 1<<31),
-	"mode":   matching(`^0?[0-7]{1,4}$`, "an octal file mode"),
-}, "source")
-
-var composeConfig = fields(keysOf{
-	"name":    text,
-	"content": someText, // of the bundle; never a file or variable of the device (attack C4)
-}, "content")
+// replicas is how many containers Compose makes of a service: scale, else
+// deploy.replicas, else 1.
+func replicas(v any) int64 {
+	service, _ := v.(map[string]any)
+	if n, ok := whole(service["scale"]); ok {
+		return max(n, 0)
+	}
+	deploy, _ := service["deploy"].(map[string]any)
+	if n, ok := whole(deploy["replicas"]); ok {
+		return max(n, 0)
+	}
+	return 1
+}
 
 var composeNetwork = fields(keysOf{
-	"name":       ownName,
-	"driver":     oneOf("bridge"),
-	"internal":   flag,
-	"labels":     composeLabels,
-	"ipam":       emptyObject, // always written by compose-go
-	"attachable": only(false),
-	"external":   only(false),
+	"name":        harmless(ownName),
+	"driver":      harmless(oneOf("bridge")),
+	"internal":    harmless(flag),
+	"labels":      harmless(composeLabels),
+	"enable_ipv4": harmless(flag),
+	"enable_ipv6": harmless(flag),
+	"ipam": harmless(fields(keysOf{ // always written by compose-go, as {}
+		"config":  never("addresses are the engine's to give: a range may be the plant's"),
+		"driver":  never("it is a program of the device"),
+		"options": never("they are for a driver of the device"),
+	})),
+	"attachable":  neverBut(false, "others could join"),
+	"external":    neverBut(false, "it is another application's or the machine's"),
+	"driver_opts": never("they reach the machine's interfaces and filters"),
 }, "name")
 
 var composeVolume = fields(keysOf{
-	"name":     ownName,
-	"driver":   oneOf("local"),
-	"labels":   composeLabels,
-	"external": only(false),
+	"name":        harmless(ownName),
+	"driver":      harmless(oneOf("local")),
+	"labels":      harmless(composeLabels),
+	"external":    neverBut(false, "it is another application's"),
+	"driver_opts": never("a volume can be made of any directory or network share; use a host path"),
 }, "name")
+
+// A config that is not declared, or declared without content, would make
+// Compose mount a directory of the applier instead.
+var composeConfig = fields(keysOf{
+	"name":            harmless(text),
+	"content":         harmless(someText), // of the bundle; never a file or variable of the device (attack C4)
+	"labels":          harmless(composeLabels),
+	"file":            never("it is a file of the device; a render holds the content"),
+	"environment":     never("it is a variable of the device; a render holds the content"),
+	"external":        neverBut(false, "it is outside the bundle"),
+	"driver":          never("Swarm"),
+	"driver_opts":     never("Swarm"),
+	"template_driver": never("Swarm"),
+}, "content")

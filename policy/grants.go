@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"strings"
+	"slices"
 
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/strictjson"
@@ -12,64 +12,96 @@ import (
 
 // Grants is what an application may ask of the machine beyond what every
 // application may: containers of its bundle, named volumes and networks of its
-// own, unprivileged ports, limits on itself. This version has nothing to
-// grant, so the document may hold only an empty mapping.
-type Grants struct{}
+// own, unprivileged ports, limits on itself.
+//
+//	grants:
+//	  compose:
+//	    reader:
+//	      devices: ["/dev/ttyUSB*:rw"]
+//	      hostPaths: ["/var/log/line:ro"]
+//	  limits:
+//	    memory: 2g
+type Grants struct {
+	// Compose holds the grants of each Compose service by the service's name,
+	// whichever component of the application it is in.
+	Compose map[string]ServiceGrants `yaml:"compose,omitempty"`
+	// Limits are ceilings on what the application takes.
+	Limits Limits `yaml:"limits,omitempty"`
 
-// Retired is asked by the strict decoder about each member of grants.
-func (Grants) Retired(string) string {
-	return "this version grants nothing beyond the default; take the member out, or change the application so that it does not need it"
+	ports []portRange // reserved by the policy for others
+	paths []string    // of the device, for nobody
+}
+
+// Reserving returns the grants with directories and files of the device that
+// no grant of a host path may reach: the agent's own state, the engine's
+// socket. They are absolute paths.
+func (g Grants) Reserving(paths ...string) Grants {
+	g.paths = slices.Concat(g.paths, paths)
+	return g
 }
 
 // maxProject bounds one project: an archive's compose.yaml of at most 1 MiB
 // with its configuration files written into it.
 var maxProject = strictjson.Limits{Bytes: 24 << 20, Depth: 32}
 
-// maxAsks bounds the message of a refusal. Whoever asks for more than that has
-// enough to begin with.
-const maxAsks = 20
-
 // CheckCompose decides whether one Compose project stays within the grants.
 // project is the resolved project as compose-go marshals it: exactly the bytes
-// that will be applied. What is not on the list of harmless keys and values is
-// refused with reason grant, in one message that names every such key; bytes
-// that are not such a project have reason malformed or too-large.
+// that will be applied. What is neither harmless nor granted is refused with
+// reason grant, in one message that names every such element (an [Excess]);
+// bytes that are not such a project have reason malformed or too-large.
 //
 // The check is about the project alone. That services, networks and volumes
-// found in the engine belong to it is for whoever applies it.
-func (Grants) CheckCompose(project []byte) error {
-	tree, err := projectTree(project)
+// found in the engine belong to it is for whoever applies it; what became of
+// the project is for [Grants.CheckLive].
+func (g Grants) CheckCompose(project []byte) error {
+	w, err := g.walkProject(project)
 	if err != nil {
 		return err
 	}
-	w := newWalk(tree)
-	composeProject(w, "", tree)
-	return w.refusal()
+	return w.refusal("the application asks for what is not granted: ")
+}
+
+func (g Grants) walkProject(project []byte) (*walk, error) {
+	tree, err := projectTree(project)
+	if err != nil {
+		return nil, err
+	}
+	w := newWalk(g, tree)
+	composeProject.check(w, place{}, tree)
+	return w, nil
 }
 
 func projectTree(project []byte) (map[string]any, error) {
 	if err := strictjson.Check(project, maxProject); err != nil {
 		return nil, fmt.Errorf("compose project: %w", err)
 	}
-	dec := json.NewDecoder(bytes.NewReader(project))
-	dec.UseNumber()
-	var tree map[string]any
-	if err := dec.Decode(&tree); err != nil || tree == nil {
+	tree, err := decodeTree(project)
+	if err != nil || tree == nil {
 		return nil, reason.New(reason.Malformed, "compose project: not a JSON object")
 	}
 	return tree, nil
 }
 
-// walk goes through a project and collects what is not harmless.
+func decodeTree(data []byte) (tree map[string]any, err error) {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	err = dec.Decode(&tree)
+	return tree, err
+}
+
+// walk goes through a project and collects what is not granted.
 type walk struct {
+	grants   Grants
+	ceilings ceilings
 	project  string
 	declared map[string]map[string]any // "networks", "volumes", "configs" -> names
-	asks     []string
+	service  string                    // the service that is looked at
+	asks     []ask
 	more     int
 }
 
-func newWalk(tree map[string]any) *walk {
-	w := &walk{declared: map[string]map[string]any{}}
+func newWalk(g Grants, tree map[string]any) *walk {
+	w := &walk{grants: g, ceilings: g.Limits.ceilings(), declared: map[string]map[string]any{}}
 	w.project, _ = tree["name"].(string)
 	for _, section := range []string{"networks", "volumes", "configs"} {
 		w.declared[section], _ = tree[section].(map[string]any)
@@ -77,22 +109,42 @@ func newWalk(tree map[string]any) *walk {
 	return w
 }
 
-// ask records that the value at path is not granted.
-func (w *walk) ask(path, format string, args ...any) {
-	if len(w.asks) >= maxAsks {
+// ask records what no grant can cover. The demand goes into logs; got, which
+// may quote the project, does not.
+func (w *walk) ask(at place, demand, got string) { w.record(ask{at: at, rule: demand, got: got}) }
+
+func (w *walk) record(a ask) {
+	if len(w.asks) >= maxKept {
 		w.more++
 		return
 	}
-	w.asks = append(w.asks, path+" ("+fmt.Sprintf(format, args...)+")")
+	w.asks = append(w.asks, a)
 }
 
-func (w *walk) refusal() error {
+func (w *walk) refusal(subject string) error {
 	if len(w.asks) == 0 {
 		return nil
 	}
-	list := strings.Join(w.asks, ", ")
-	if w.more > 0 {
-		list += fmt.Sprintf(", and %d more", w.more)
+	return reason.Wrap(reason.Grant, &Excess{subject: subject, asks: w.asks, more: w.more})
+}
+
+// want records that the service needs a grant, unless it has it. A value that
+// may not even be granted is recorded as such.
+func (w *walk) want(at place, grant, value string) {
+	kind := grantKinds[grant]
+	if kind.list != nil {
+		if fault := kind.fault(value); fault != "" {
+			w.ask(at, "never granted: "+fault, show(value))
+			return
+		}
 	}
-	return reason.New(reason.Grant, "the application asks for what is not granted: %s", list)
+	s := w.grants.Compose[w.service]
+	if kind.covered(&s, value) {
+		return
+	}
+	a := ask{at: at, rule: "needs the grant " + grant, need: need{service: w.service, grant: grant, value: value}}
+	if kind.list != nil {
+		a.got = show(value)
+	}
+	w.record(a)
 }

@@ -52,6 +52,9 @@ type TrustPolicy struct {
 	// Channels are the suppliers' release channels by the name that
 	// applications, deployments and the device log call them.
 	Channels map[string]ReleaseChannel `yaml:"channels"`
+	// ReservedPorts are published ports, such as 502/tcp or 8000-8100/udp, that
+	// the device's other programs use: an application has them by grant only.
+	ReservedPorts []string `yaml:"reservedPorts"`
 	// Applications are the only ones that may run.
 	Applications []Application `yaml:"applications"`
 }
@@ -117,6 +120,10 @@ func Parse(data []byte) (*TrustPolicy, error) {
 	for i := range p.Applications {
 		a := &p.Applications[i]
 		a.OnNoGood, a.Drift = cmp.Or(a.OnNoGood, Keep), cmp.Or(a.Drift, Correct)
+		for _, s := range p.ReservedPorts {
+			ports, _ := parsePorts(s)
+			a.Grants.ports = append(a.Grants.ports, ports)
+		}
 	}
 	return &p, nil
 }

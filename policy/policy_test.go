@@ -130,7 +130,7 @@ func TestParseRefuses(t *testing.T) {
 		"version as number":       {swap("1.2.0", "1.2"), "minimumVersion"},
 		"delete without remove":   {strings.ReplaceAll(strings.ReplaceAll(good, "mayRemove: true", "mayRemove: false"), "mayDeleteVolumes: false", "mayDeleteVolumes: true"), "mayRemove is false"},
 		"onNoGood":                {swap("    mayRemove", "    onNoGood: ignore\n    mayRemove"), "onNoGood"},
-		"a grant":                 {swap("grants: {}", "grants: {privileged: true}"), "grants nothing beyond the default"},
+		"a grant":                 {swap("grants: {}", "grants: {privileged: true}"), "unknown field \"privileged\""},
 		"grants as list":          {swap("grants: {}", "grants: [privileged]"), "grants"},
 		"unsigned":                {good[:strings.Index(good, "    signatures:")] + "    signatures: []\n", "no unsigned applications"},
 		"T12: zero":               {swap("threshold: 1", "threshold: 0"), "threshold: 0"},

@@ -12,134 +12,202 @@ import (
 	known "github.com/consign-dev/consign/internal/fields"
 )
 
-// A rule reports to w what is not harmless about the value v at path. Numbers
-// are json.Number.
-type rule func(w *walk, path string, v any)
+// A rule reports to w what is wrong with the value v at a place. Numbers are
+// json.Number. Its parts are the keys that it knows, so that a test can compare
+// them with those that Compose has.
+type rule struct {
+	check func(w *walk, at place, v any)
+	parts []part
+}
 
-// keysOf is a table of the harmless keys of an object.
-type keysOf map[string]rule
+type part struct {
+	step string // ".name", ".*" for any key, "[]" for an element, "" for the same place
+	key
+}
+
+// A key is a classified member of an object.
+type key struct {
+	class Class
+	note  string // the grant that covers it, or why none can
+	rule  rule
+}
+
+// keysOf is a table of the known keys of an object.
+type keysOf map[string]key
+
+func harmless(r rule) key { return key{class: Harmless, rule: r} }
+
+// granted marks a key of which some values need a grant; the rule says which.
+func granted(grant string, r rule) key { return key{class: Grantable, note: grant, rule: r} }
+
+// never refuses the key whatever it holds.
+func never(why string) key { return key{class: Never, note: why, rule: refuse(why)} }
+
+// neverBut refuses the key unless it holds the engine's default, written out.
+func neverBut(value bool, why string) key {
+	return key{class: Never, note: why, rule: accept("must be "+strconv.FormatBool(value)+": "+why, func(v any) bool { return v == value })}
+}
+
+func refuse(why string) rule {
+	return rule{check: func(w *walk, at place, _ any) { w.ask(at, "never granted: "+why, "") }}
+}
 
 // fields accepts an object with these keys only; required ones must be there,
 // since what the engine does without them is not harmless.
-func fields(allowed keysOf, required ...string) rule {
-	names := slices.Sorted(maps.Keys(allowed))
-	return func(w *walk, path string, v any) {
+func fields(keys keysOf, required ...string) rule {
+	names := slices.Sorted(maps.Keys(keys))
+	check := func(w *walk, at place, v any) {
 		object, ok := v.(map[string]any)
 		if !ok {
-			w.ask(path, "must be an object")
+			w.ask(at, "must be an object", "")
 			return
 		}
-		for _, key := range slices.Sorted(maps.Keys(object)) {
-			if check, ok := allowed[key]; ok {
-				check(w, join(path, key), object[key])
-			} else if near := known.Nearest(key, names); near != "" {
-				w.ask(join(path, key), "not granted; did you mean %q?", near)
+		for _, name := range slices.Sorted(maps.Keys(object)) {
+			if k, ok := keys[name]; ok {
+				k.rule.check(w, at.key(name), object[name])
+			} else if near := known.Nearest(name, names); near != "" {
+				w.ask(at.key(name), fmt.Sprintf("unknown, so not granted; did you mean %q?", near), "")
 			} else {
-				w.ask(join(path, key), "not granted")
+				w.ask(at.key(name), "unknown, so not granted", "")
 			}
 		}
-		for _, key := range required {
-			if _, ok := object[key]; !ok {
-				w.ask(join(path, key), "is missing")
+		for _, name := range required {
+			if _, ok := object[name]; !ok {
+				w.ask(at.key(name), "is missing", "")
 			}
 		}
 	}
+	out := rule{check: check}
+	for _, name := range names {
+		out.parts = append(out.parts, part{"." + name, keys[name]})
+	}
+	return out
+}
+
+// also adds a check of an object whose members have passed theirs or have been
+// reported; it must not report those again.
+func also(r rule, more func(w *walk, at place, object map[string]any)) rule {
+	first := r.check
+	r.check = func(w *walk, at place, v any) {
+		first(w, at, v)
+		if object, ok := v.(map[string]any); ok {
+			more(w, at, object)
+		}
+	}
+	return r
 }
 
 // mapOf accepts an object with any keys, each with a value of this kind.
-func mapOf(element rule) rule {
-	return func(w *walk, path string, v any) {
+func mapOf(element rule) rule { return mapAt(place.entry, element) }
+
+// named is mapOf for keys that only the author of the file can choose.
+func named(element rule) rule { return mapAt(place.key, element) }
+
+func mapAt(member func(place, string) place, element rule) rule {
+	return rule{parts: []part{{".*", harmless(element)}}, check: func(w *walk, at place, v any) {
 		object, ok := v.(map[string]any)
 		if !ok {
-			w.ask(path, "must be an object")
+			w.ask(at, "must be an object", "")
 			return
 		}
-		for _, key := range slices.Sorted(maps.Keys(object)) {
-			element(w, join(path, key), object[key])
+		for _, name := range slices.Sorted(maps.Keys(object)) {
+			element.check(w, member(at, name), object[name])
 		}
-	}
+	}}
 }
 
-// eachOf is mapOf with at most most entries.
+// eachOf is named with at most most entries.
 func eachOf(most int, element rule) rule {
-	return func(w *walk, path string, v any) {
+	out := named(element)
+	each := out.check
+	out.check = func(w *walk, at place, v any) {
 		if object, ok := v.(map[string]any); ok && len(object) > most {
-			w.ask(path, "%d of them, at most %d", len(object), most)
+			w.ask(at, fmt.Sprintf("%d of them, at most %d", len(object), most), "")
 			return
 		}
-		mapOf(element)(w, path, v)
+		each(w, at, v)
 	}
+	return out
 }
 
 // mapOfDeclared is mapOf with keys that the project declares in section.
 func mapOfDeclared(section string, element rule) rule {
-	return func(w *walk, path string, v any) {
+	out := mapOf(element)
+	each := out.check
+	out.check = func(w *walk, at place, v any) {
 		object, _ := v.(map[string]any)
-		for _, key := range slices.Sorted(maps.Keys(object)) {
-			if _, ok := w.declared[section][key]; !ok {
-				w.ask(join(path, key), "is not declared under %s", section)
+		for _, name := range slices.Sorted(maps.Keys(object)) {
+			if _, ok := w.declared[section][name]; !ok {
+				w.ask(at.entry(name), "is not declared under "+section, "")
 			}
 		}
-		mapOf(element)(w, path, v)
+		each(w, at, v)
 	}
+	return out
 }
 
 // nameOfDeclared accepts a key of the project's section.
 func nameOfDeclared(section string) rule {
-	return func(w *walk, path string, v any) {
+	return rule{check: func(w *walk, at place, v any) {
 		name, ok := v.(string)
 		if _, declared := w.declared[section][name]; !ok || !declared {
-			w.ask(path, "must be declared under %s, not %s", section, show(v))
+			w.ask(at, "must be declared under "+section, show(v))
 		}
-	}
+	}}
 }
 
 func listOf(element rule) rule {
-	return func(w *walk, path string, v any) {
+	return rule{parts: []part{{"[]", harmless(element)}}, check: func(w *walk, at place, v any) {
 		list, ok := v.([]any)
 		if !ok {
-			w.ask(path, "must be a list")
+			w.ask(at, "must be a list", "")
 			return
 		}
 		for i, e := range list {
-			element(w, fmt.Sprintf("%s[%d]", path, i), e)
+			element.check(w, at.index(i), e)
 		}
-	}
+	}}
 }
 
 // byType chooses the rule by the member "type".
 func byType(rules map[string]rule) rule {
 	names := slices.Sorted(maps.Keys(rules))
-	return func(w *walk, path string, v any) {
+	out := rule{check: func(w *walk, at place, v any) {
 		object, _ := v.(map[string]any)
 		kind, _ := object["type"].(string)
-		if check, ok := rules[kind]; ok {
-			check(w, path, v)
+		if r, ok := rules[kind]; ok {
+			r.check(w, at, v)
 			return
 		}
-		w.ask(path, "type must be %s, not %s", strings.Join(names, " or "), show(object["type"]))
+		w.ask(at, "type must be "+strings.Join(names, " or "), show(object["type"]))
+	}}
+	for _, name := range names {
+		out.parts = append(out.parts, part{"", harmless(rules[name])})
 	}
+	return out
 }
 
 func orNull(other rule) rule {
-	return func(w *walk, path string, v any) {
+	check := other.check
+	other.check = func(w *walk, at place, v any) {
 		if v != nil {
-			other(w, path, v)
+			check(w, at, v)
 		}
 	}
+	return other
 }
 
 // join spells the path of a member. A key that is not a plain word is quoted
 // and cut, since whoever wrote the project chose it.
-func join(path, key string) string {
+func join(path, name string) string {
 	const longest = 100
 	switch {
-	case !plainKey.MatchString(key):
-		return fmt.Sprintf("%s[%.*q]", path, longest, key)
+	case !plainKey.MatchString(name):
+		return fmt.Sprintf("%s[%.*q]", path, longest, name)
 	case path == "":
-		return key
+		return name
 	default:
-		return path + "." + key
+		return path + "." + name
 	}
 }
 

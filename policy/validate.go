@@ -39,6 +39,14 @@ func (p *TrustPolicy) validate() error {
 			return fmt.Errorf("channels.%s.%w", name, err)
 		}
 	}
+	if len(p.ReservedPorts) > maxGrants {
+		return fmt.Errorf("reservedPorts: %d entries, at most %d", len(p.ReservedPorts), maxGrants)
+	}
+	for i, s := range p.ReservedPorts {
+		if _, ok := parsePorts(s); !ok {
+			return fmt.Errorf("reservedPorts[%d]: %.40q is not a port or range with its protocol, such as 502/tcp or 8000-8100/udp", i, s)
+		}
+	}
 	first := map[string]int{}
 	for i := range p.Applications {
 		a := &p.Applications[i]
@@ -92,7 +100,7 @@ func (a *Application) validate(channels map[string]ReleaseChannel) error {
 	if !slices.Contains([]string{"", Correct, Report}, a.Drift) {
 		return fmt.Errorf("drift: %.100q is neither %q nor %q", a.Drift, Correct, Report)
 	}
-	return nil
+	return a.Grants.validate()
 }
 
 func (a *Application) validateSignatures() error {

@@ -59,6 +59,7 @@ func (c *Compose) Render(ctx context.Context, v *verify.Verdict, archive func(oc
 		in := RenderInput{
 			Archive: data, Project: part.Project, Values: part.Values, Images: images,
 			Labels: map[string]string{task.LabelDeployment: deployment, task.LabelComponent: part.Name, task.LabelDevice: c.Device},
+			Limits: v.Limits(),
 		}
 		ctx, cancel := context.WithTimeout(ctx, renderTimeout)
 		res, err := c.Program.render(ctx, in)

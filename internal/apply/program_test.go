@@ -18,6 +18,7 @@ import (
 
 	"github.com/consign-dev/consign/internal/apply/task"
 	"github.com/consign-dev/consign/internal/reason"
+	"github.com/consign-dev/consign/policy"
 )
 
 const pinnedImage = "127.0.0.1:5000/c@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -62,6 +63,7 @@ func renderInput(t testing.TB, compose string) RenderInput {
 	return RenderInput{
 		Archive: composeArchive(t, compose), Project: "demo", Values: map[string]string{"GREETING": "${HOME} $$ {{x}}"},
 		Images: map[string]string{"app:1": pinnedImage}, Labels: map[string]string{task.LabelDeployment: "d"},
+		Limits: policy.Limits{}.Defaults(),
 	}
 }
 

@@ -44,8 +44,8 @@ func inlineService(s *types.ServiceConfig, files Files, vars map[string]string) 
 		return reason.New(reason.Render, "read_only: configs are copied into the container, which read_only forbids; drop one of the two")
 	}
 	for i, v := range s.Volumes {
-		if v.Type == types.VolumeTypeBind {
-			return reason.New(reason.Grant, "volumes[%d]: a bind mount of %q is not granted; use a named volume, or configs for files of the package", i, v.Source)
+		if v.Type == types.VolumeTypeBind && !path.IsAbs(v.Source) {
+			return reason.New(reason.Grant, "volumes[%d]: a bind mount of a relative path is not granted, since there is no project directory on a device; use a named volume, configs for files of the package, or an absolute path that the operator grants", i)
 		}
 	}
 	env, err := environment(s, files, vars)

@@ -26,7 +26,8 @@ const workingDir = "/"
 // project needs no file beside it. Services under a profile are left out: no
 // profile is ever active. Refusals carry malformed or too-large (YAML), render
 // (what cannot be resolved from the archive alone), path (a file outside it)
-// or grant (what would reach for the machine: bind mounts, secrets, and so on).
+// or grant (what would reach for the machine: relative bind mounts, secrets, and
+// so on; what can be granted passes here and is for the policy).
 func Load(ctx context.Context, files Files, vars map[string]string, name string) (p *types.Project, err error) {
 	defer func() {
 		// compose-go asserts types of values that it has not validated yet.

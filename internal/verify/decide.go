@@ -39,7 +39,7 @@ func Decide(ctx context.Context, in DecideInput, docs Documents) (*Verdict, erro
 	if err := checkFloor(t, in); err != nil {
 		return nil, err
 	}
-	v := &Verdict{order: in.Order, release: in.Release}
+	v := &Verdict{order: in.Order, release: in.Release, grants: in.Release.rules.Grants.Reserving(in.Device.Reserved...)}
 	if err := v.resolve(ctx, t, in.Device, docs); err != nil {
 		return nil, err
 	}

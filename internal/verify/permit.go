@@ -76,7 +76,7 @@ func (v *Verdict) permit(c Component, r Render) (PermittedComponent, error) {
 	if r.Component != c.Name {
 		return none, reason.New(reason.Internal, "the render is of component %q", r.Component)
 	}
-	if err := v.release.rules.Grants.CheckCompose(r.Project); err != nil {
+	if err := v.grants.CheckCompose(r.Project); err != nil {
 		return none, err
 	}
 	images, err := v.checkRender(c, r.Project)

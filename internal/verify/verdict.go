@@ -11,9 +11,11 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/consign-dev/consign/internal/apply/task"
 	"github.com/consign-dev/consign/internal/bundle"
 	"github.com/consign-dev/consign/internal/oci"
 	"github.com/consign-dev/consign/internal/reason"
+	"github.com/consign-dev/consign/policy"
 )
 
 // Verdict says that one order may be fetched and rendered on one device. Only
@@ -21,6 +23,7 @@ import (
 type Verdict struct {
 	order      *Order
 	release    *Release
+	grants     policy.Grants
 	components []Component
 	images     []Image
 	blobs      []ocispec.Descriptor
@@ -63,6 +66,10 @@ func (v *Verdict) Components() []Component { return v.components }
 
 // Images returns the images that components may run.
 func (v *Verdict) Images() []Image { return v.images }
+
+// Limits returns what a render gives to containers that name no limits: the
+// policy's, for this application.
+func (v *Verdict) Limits() task.Limits { return v.grants.Limits.Defaults() }
 
 // Blobs returns what has to be fetched before a render: archives, image
 // configurations and layers, each once.

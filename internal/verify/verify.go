@@ -50,6 +50,9 @@ type Device struct {
 	// means the device states none, so a package with eligibility rules is
 	// ineligible.
 	Capabilities *margo.DeviceCapabilities
+	// Reserved are absolute paths of the machine that no application reaches,
+	// whatever it is granted: the agent's state and log, the engine's socket.
+	Reserved []string
 }
 
 // MaxDocumentBytes bounds any single document that is read whole: OCI

@@ -194,7 +194,7 @@ func archive(t testing.TB, compose string, files ...string) []byte {
 func (s *site) render(compose string, values map[string]string, files ...string) task.ApplyInput {
 	s.t.Helper()
 	out, err := Render(s.t.Context(), task.RenderInput{
-		Archive: archive(s.t, compose, files...), Project: s.project, Values: values, Images: s.images, Labels: s.labels(),
+		Archive: archive(s.t, compose, files...), Project: s.project, Values: values, Images: s.images, Labels: s.labels(), Limits: limits,
 	})
 	if err != nil {
 		s.t.Fatal(err)

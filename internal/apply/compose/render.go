@@ -28,7 +28,7 @@ var projectName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 var pinnedImage = regexp.MustCompile(`^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._/-]+)+@sha256:[0-9a-f]{64}$`)
 
 // Render makes the exact project of a component: resolved, with every image by
-// digest and our labels on everything, as JSON. The same input gives the same
+// digest, our labels on everything and a limit on every container, as JSON. The same input gives the same
 // bytes.
 func Render(ctx context.Context, in task.RenderInput) (task.RenderResult, error) {
 	if err := checkRender(in); err != nil {
@@ -46,6 +46,7 @@ func Render(ctx context.Context, in task.RenderInput) (task.RenderResult, error)
 		return task.RenderResult{}, err
 	}
 	label(p, in.Labels)
+	composefile.SetLimits(p, in.Limits)
 	data, err := composefile.Encode(ctx, p)
 	if err != nil {
 		return task.RenderResult{}, err
@@ -62,6 +63,9 @@ func checkRender(in task.RenderInput) error {
 	}
 	if in.Labels[task.LabelDeployment] == "" {
 		return reason.New(reason.Malformed, "labels: %s is missing", task.LabelDeployment)
+	}
+	if err := in.Limits.Check(); err != nil {
+		return err
 	}
 	for ref, pinned := range in.Images {
 		if !pinnedImage.MatchString(pinned) {

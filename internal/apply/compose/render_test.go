@@ -10,6 +10,7 @@ import (
 
 	"github.com/consign-dev/consign/internal/apply/task"
 	"github.com/consign-dev/consign/internal/reason"
+	"github.com/consign-dev/consign/policy"
 )
 
 const pinned = "127.0.0.1:5000/c@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -18,8 +19,12 @@ func renderInput(t *testing.T, compose string) task.RenderInput {
 	return task.RenderInput{
 		Archive: archive(t, compose), Project: "demo", Values: map[string]string{"GREETING": "g"},
 		Images: map[string]string{"app:1": pinned}, Labels: map[string]string{task.LabelDeployment: "d", task.LabelDevice: "press-07"},
+		Limits: limits,
 	}
 }
+
+// limits are what a policy without any gives.
+var limits = policy.Limits{}.Defaults()
 
 func TestRenderIsPinnedAndLabelled(t *testing.T) {
 	in := renderInput(t, "services: {web: {image: app:1, volumes: ['v:/v'], labels: {dev.consign.deployment: forged, own: '1'}}}\nvolumes: {v: {}}\nnetworks: {default: {}}\n")
@@ -65,6 +70,8 @@ func TestRenderRefuses(t *testing.T) {
 		change func(*task.RenderInput)
 		code   reason.Code
 	}{
+		"no limits":        {func(in *task.RenderInput) { in.Limits = task.Limits{} }, reason.Malformed},
+		"unlimited memory": {func(in *task.RenderInput) { in.Limits.Memory = -1 }, reason.Malformed},
 		"project name":     {func(in *task.RenderInput) { in.Project = "Demo App" }, reason.Malformed},
 		"long name":        {func(in *task.RenderInput) { in.Project = strings.Repeat("p", 64) }, reason.Malformed},
 		"no deployment":    {func(in *task.RenderInput) { in.Labels = nil }, reason.Malformed},
@@ -86,11 +93,54 @@ func TestRenderRefuses(t *testing.T) {
 func BenchmarkRender(b *testing.B) {
 	in := task.RenderInput{
 		Archive: archive(b, healthyWeb), Project: "demo", Values: map[string]string{"GREETING": "g"},
-		Images: map[string]string{"app:1": pinned}, Labels: map[string]string{task.LabelDeployment: "d"},
+		Images: map[string]string{"app:1": pinned}, Labels: map[string]string{task.LabelDeployment: "d"}, Limits: limits,
 	}
 	for b.Loop() {
 		if _, err := Render(b.Context(), in); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// Attack C13: a container that says nothing is held back all the same, and one
+// that says something is left as it is, for the policy to judge.
+func TestAttackC13LimitsAreDefaulted(t *testing.T) {
+	in := renderInput(t, `
+services:
+  silent: {image: app:1, tmpfs: [/a, "/b:noexec", "/c:size=1k"], volumes: [{type: tmpfs, target: /d}]}
+  own: {image: app:1, mem_limit: 5g, cpus: 0.1, pids_limit: 7, logging: {driver: local, options: {max-size: 1m, compress: "false"}}}
+  deployed: {image: app:1, deploy: {resources: {limits: {memory: 64m, cpus: "0.2", pids: 9}}}}
+  journal: {image: app:1, logging: {driver: journald}}
+`)
+	in.Limits.Storage = 5 << 30
+	out, err := Render(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`"mem_limit": "1073741824"`, `"cpus": 1,`, `"pids_limit": 512`, `"max-size": "10m"`, `"max-file": "3"`, `"/a:size=67108864"`, `"/b:noexec,size=67108864"`, `"/c:size=1k"`,
+		`"size": "67108864"`, `"mem_limit": "5368709120"`, `"cpus": 0.1,`, `"pids_limit": 7`, `"max-size": "1m"`, `"driver": "journald"`, `"storage_opt"`, `"size": "5368709120"`,
+	} {
+		if !bytes.Contains(out.Project, []byte(want)) {
+			t.Errorf("the render lacks %s:\n%s", want, out.Project)
+		}
+	}
+	var p struct {
+		Services map[string]map[string]any
+	}
+	if err := json.Unmarshal(out.Project, &p); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"mem_limit", "cpus", "pids_limit"} {
+		if v, ok := p.Services["deployed"][key]; ok {
+			t.Errorf("deployed.%s is %v beside deploy's", key, v)
+		}
+	}
+	if got := p.Services["journal"]["logging"]; len(got.(map[string]any)) != 1 {
+		t.Errorf("journal's log became %v", got)
+	}
+	err = policy.Grants{}.CheckCompose(out.Project)
+	if !reason.Is(err, reason.Grant) || !strings.Contains(err.Error(), "services.own.mem_limit (at most 1g") || !strings.Contains(err.Error(), "services.journal.logging.driver") {
+		t.Errorf("the check of what was asked for beyond the ceilings: %v", err)
 	}
 }

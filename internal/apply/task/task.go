@@ -94,6 +94,8 @@ type RenderInput struct {
 	// Labels are put on every service, network and volume. LabelDeployment is
 	// required.
 	Labels map[string]string `json:"labels"`
+	// Limits are for the containers that name none themselves.
+	Limits Limits `json:"limits"`
 }
 
 // RenderResult is an exact project: what is checked, logged, kept and applied.
@@ -154,6 +156,8 @@ type Service struct {
 	Image string `json:"image"`
 	// ImageID is the engine's id (config digest) of the image that runs.
 	ImageID string `json:"imageId"`
+	// Facts is what the container can do to the machine.
+	Facts Facts `json:"facts"`
 }
 
 // ObserveInput asks what runs under a project name.
@@ -173,6 +177,8 @@ type ObserveResult struct {
 	// Drift has one sentence for each difference from the render; empty when
 	// none was given or what runs is what was rendered.
 	Drift []string `json:"drift,omitempty"`
+	// Notes say in words what the engine cannot hold the containers to.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // RemoveInput asks to take a project away.
