@@ -61,12 +61,30 @@ func (p *Program) render(ctx context.Context, in RenderInput) (RenderResult, err
 // apply makes the engine run a render, and returns when it runs (and is
 // healthy, when in.Wait asks for that) or has failed.
 func (p *Program) apply(ctx context.Context, in ApplyInput) (ApplyResult, error) {
-	return call[ApplyResult](ctx, p, task.Apply, in, seconds(in.TimeoutSeconds)+engineMargin)
+	result, err := call[ApplyResult](ctx, p, task.Apply, in, seconds(in.TimeoutSeconds)+engineMargin)
+	if err != nil {
+		return result, err
+	}
+	return result, checkFacts(task.Apply, result.Services)
+}
+
+// checkFacts holds the program to the bounds of what it reports.
+func checkFacts(name task.Name, services []Service) error {
+	for _, s := range services {
+		if err := s.Facts.Check(); err != nil {
+			return reason.New(reason.Internal, "%s: result: service %.200q: %w", name, s.Name, err)
+		}
+	}
+	return nil
 }
 
 // observe looks at what the engine runs.
 func (p *Program) observe(ctx context.Context, in ObserveInput) (ObserveResult, error) {
-	return call[ObserveResult](ctx, p, task.Observe, in, observeDeadline)
+	result, err := call[ObserveResult](ctx, p, task.Observe, in, observeDeadline)
+	if err != nil {
+		return result, err
+	}
+	return result, checkFacts(task.Observe, result.Services)
 }
 
 // remove takes a project away.

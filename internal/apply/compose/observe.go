@@ -37,7 +37,12 @@ func Observe(ctx context.Context, in task.ObserveInput) (task.ObserveResult, err
 	if err != nil {
 		return task.ObserveResult{}, err
 	}
-	result := task.ObserveResult{Services: listed(live)}
+	around, err := e.look(ctx, live)
+	if err != nil {
+		return task.ObserveResult{}, err
+	}
+	result := task.ObserveResult{Services: listed(live, around)}
+	result.Notes = around.unbounded(result.Services)
 	if want != nil {
 		result.Drift, err = drift(want, live)
 	}
@@ -73,16 +78,21 @@ func (e *engine) inspectAll(ctx context.Context, o owner) (map[string]container.
 
 func (e *engine) services(ctx context.Context, o owner) ([]task.Service, error) {
 	live, err := e.inspectAll(ctx, o)
-	return listed(live), err
+	if err != nil {
+		return nil, err
+	}
+	around, err := e.look(ctx, live)
+	return listed(live, around), err
 }
 
 // listed is sorted by service and container name.
-func listed(live map[string]container.InspectResponse) []task.Service {
+func listed(live map[string]container.InspectResponse, around surroundings) []task.Service {
 	out := []task.Service{}
 	for _, c := range live {
 		s := task.Service{
 			Name: c.Config.Labels[api.ServiceLabel], Container: c.ID, ContainerName: containerName(c),
 			State: string(c.State.Status), Restarts: c.RestartCount, Image: c.Config.Image, ImageID: c.Image,
+			Facts: around.facts(c),
 		}
 		if c.State.Health != nil && hasHealthCheck(c) {
 			s.Health = string(c.State.Health.Status)
