@@ -155,7 +155,10 @@ func newClient(cfg Config) (*oci.Client, error) {
 // machine. The agent runs on the machine whose engine it drives, so its own
 // platform is the engine's.
 func (a *Agent) describeDevice() (verify.Device, error) {
-	dev := verify.Device{ID: a.identity.Device, Platform: ocispec.Platform{OS: "linux", Architecture: runtime.GOARCH}}
+	dev := verify.Device{
+		ID: a.identity.Device, Platform: ocispec.Platform{OS: "linux", Architecture: runtime.GOARCH},
+		Reserved: a.cfg.reserved(),
+	}
 	if a.cfg.Capabilities == "" {
 		return dev, nil
 	}

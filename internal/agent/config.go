@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/consign-dev/consign/internal/durable"
@@ -58,6 +59,16 @@ func DefaultConfig() Config {
 		PollInterval:    "5m",
 		ObserveInterval: "1m",
 	}
+}
+
+// reserved are the paths of this machine that no application may be given: the
+// state and log that tell it what to trust, and the engine's socket.
+func (c Config) reserved() []string {
+	paths := []string{c.StateDir}
+	if socket, ok := strings.CutPrefix(c.Engine, "unix://"); ok {
+		paths = append(paths, socket)
+	}
+	return paths
 }
 
 // LoadConfig reads path over the defaults. An empty path means

@@ -228,6 +228,11 @@ func stepOf(err error) string {
 // parameter values. The reason, the step and the digests in the event lead to
 // the same documents.
 func logText(err error) string {
+	// A refusal that knows its values apart says itself what a log may hold.
+	var careful interface{ LogText() string }
+	if errors.As(err, &careful) {
+		return careful.LogText()
+	}
 	switch reason.Of(err) {
 	case reason.DeploymentMismatch, reason.Render:
 		return "details are left out since they may quote parameter values: 'agent verify --explain' on the device prints them"
