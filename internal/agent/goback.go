@@ -35,7 +35,7 @@ func (a *Agent) goBack(ctx context.Context, system time.Time, c Change) (Change,
 	if err != nil {
 		return a.noGood(ctx, system, c, in, err)
 	}
-	failed, err := a.restore(ctx, system, audit.Rollback, in, last)
+	failed, err := a.restore(ctx, system, audit.Rollback, in, last, false)
 	if failed != nil {
 		c.Message += fmt.Sprintf("; the return to %s failed, too, and is tried again: %v", in.Version, failed)
 		c.err = errors.Join(c.err, failed)
@@ -53,14 +53,19 @@ func (a *Agent) goBack(ctx context.Context, system time.Time, c Change) (Change,
 
 // restore makes an installation's stored render run, and takes away what was
 // begun besides: to return after a failure, or to correct what somebody changed.
-// failed is what the engine could not do; err means that log or state could not
+// With anew, what runs is taken away first. failed is what the engine could not do; err means that log or state could not
 // be written.
-func (a *Agent) restore(ctx context.Context, system time.Time, action audit.Action, in Installation, last *verify.Permit) (failed, err error) {
+func (a *Agent) restore(ctx context.Context, system time.Time, action audit.Action, in Installation, last *verify.Permit, anew bool) (failed, err error) {
 	intent, err := a.logIntent(system, action, last)
 	if err != nil {
 		return nil, err
 	}
 	failed = a.withRegistry(ctx, func() error {
+		if anew {
+			if err := apply.TakeAway(ctx, a.applier, in.Deployment, in.Parts(), false); err != nil {
+				return err
+			}
+		}
 		return apply.Restore(ctx, a.applier, last, a.state.Begun[in.Deployment].Parts)
 	})
 	event := outcomeOf(Change{Deployment: in.Deployment, Application: in.Application, Version: in.Version}, intent, failed)
@@ -164,12 +169,8 @@ func (a *Agent) stop(ctx context.Context, system time.Time, in Installation) (Ch
 // mustStop reports whether the policy wants an application stopped that has no
 // version that may run.
 func (a *Agent) mustStop(ctx context.Context, application string) bool {
-	pol, err := a.storedPolicy(ctx)
-	if err != nil {
-		return false
-	}
-	app, err := pol.Trust().Application(application)
-	return err == nil && app.OnNoGood == policy.Stop
+	app := a.rules(ctx, application)
+	return app != nil && app.OnNoGood == policy.Stop
 }
 
 // takeBegunAway removes what was begun for a deployment that never became good.

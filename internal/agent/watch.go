@@ -65,7 +65,8 @@ func (r *Result) merge(seen Change) {
 func (a *Agent) watchOne(ctx context.Context, system time.Time, in Installation) (Change, error) {
 	c := Change{Deployment: in.Deployment, Application: in.Application, Version: in.Version, Action: Unchanged}
 	_, dirty := a.state.Begun[in.Deployment]
-	drift, err := a.drift(ctx, in)
+	rules := a.rules(ctx, in.Application)
+	drift, excess, err := a.drift(ctx, in, rules)
 	switch {
 	case err != nil:
 		c.Reason, c.Message, c.err = reason.Of(err), err.Error(), err
@@ -79,29 +80,51 @@ func (a *Agent) watchOne(ctx context.Context, system time.Time, in Installation)
 	if err := a.noteDrift(system, in, drift, dirty); err != nil {
 		return c, err
 	}
-	if !dirty && a.driftRule(ctx, in.Application) == policy.Report {
+	// What has more rights than were granted is not only reported.
+	if !dirty && !excess && (rules == nil || rules.Drift == policy.Report) {
 		return c, nil
 	}
-	return a.correct(ctx, system, c, in)
+	return a.correct(ctx, system, c, in, excess)
 }
 
-// drift names what differs, "" when nothing does.
-func (a *Agent) drift(ctx context.Context, in Installation) (string, error) {
+// drift names what differs, "" when nothing does. excess says that something
+// runs with more than its grants (attack C1 and C2, done by hand).
+func (a *Agent) drift(ctx context.Context, in Installation, rules *policy.Application) (text string, excess bool, err error) {
 	var out []string
 	for _, part := range in.Components {
 		render, err := a.store.Bytes(ocispec.Descriptor{Digest: part.Render, Size: part.Size}, task.MaxRender)
 		if err != nil {
-			return "", fmt.Errorf("read what was applied for component %s: %w", part.Name, err)
+			return "", false, fmt.Errorf("read what was applied for component %s: %w", part.Name, err)
 		}
 		seen, err := a.applier.Observe(ctx, apply.Observe{Deployment: in.Deployment, Project: part.Project, Render: render})
 		if err != nil {
-			return "", fmt.Errorf("component %s: %w", part.Name, err)
+			return "", false, fmt.Errorf("component %s: %w", part.Name, err)
 		}
 		for _, d := range seen.Drift {
 			out = append(out, part.Name+": "+d)
 		}
+		if rules == nil {
+			continue
+		}
+		if err := rules.Grants.Reserving(a.device.Reserved...).CheckLive(part.Project, seen.Services); err != nil {
+			out, excess = append(out, part.Name+": "+logText(err)), true
+		}
 	}
-	return strings.Join(out, "; "), nil
+	return strings.Join(out, "; "), excess, nil
+}
+
+// rules are what the policy says of an application, as it was read last; nil
+// when it says nothing.
+func (a *Agent) rules(ctx context.Context, application string) *policy.Application {
+	pol, err := a.storedPolicy(ctx)
+	if err != nil {
+		return nil
+	}
+	app, err := pol.Trust().Application(application)
+	if err != nil {
+		return nil
+	}
+	return app
 }
 
 // noteInOrder forgets a deviation that is gone.
@@ -128,22 +151,11 @@ func (a *Agent) noteDrift(system time.Time, in Installation, text string, dirty 
 	return a.dirs.saveState(a.state)
 }
 
-func (a *Agent) driftRule(ctx context.Context, application string) string {
-	pol, err := a.storedPolicy(ctx)
-	if err != nil {
-		return policy.Report
-	}
-	app, err := pol.Trust().Application(application)
-	if err != nil {
-		return policy.Report
-	}
-	return app.Drift
-}
-
 // correct makes an installation run again as it was applied, with growing waits
 // when that does not last: an application that cannot stay up must not be
-// restarted at every look for ever.
-func (a *Agent) correct(ctx context.Context, system time.Time, c Change, in Installation) (Change, error) {
+// restarted at every look for ever. anew takes everything away first: which of
+// two containers of one service is the right one is not for Compose to guess.
+func (a *Agent) correct(ctx context.Context, system time.Time, c Change, in Installation, anew bool) (Change, error) {
 	d := a.state.Deviations[in.Deployment]
 	if early(d.NotBefore, system) {
 		return c, nil
@@ -157,7 +169,7 @@ func (a *Agent) correct(ctx context.Context, system time.Time, c Change, in Inst
 	d.NotBefore = system.UTC().Add(waitAfter(d.Count))
 	d.Count++
 	a.state.Deviations[in.Deployment] = d
-	failed, err := a.restore(ctx, system, audit.Apply, in, last)
+	failed, err := a.restore(ctx, system, audit.Apply, in, last, anew)
 	if err != nil {
 		return c, err
 	}

@@ -52,11 +52,21 @@ func Parts(p *verify.Permit) []Part {
 // touched says whether the machine may have been changed by then.
 func Replace(ctx context.Context, a Applier, next *verify.Permit, before []Part) (touched bool, err error) {
 	for n, part := range next.Components() {
-		if _, err := a.Apply(ctx, next, n); err != nil {
-			return n > 0 || !Untouched(err), fmt.Errorf("component %s: %w", part.Name, err)
+		if changed, err := applyOne(ctx, a, next, n); err != nil {
+			return n > 0 || changed, fmt.Errorf("component %s: %w", part.Name, err)
 		}
 	}
 	return true, removeOthers(ctx, a, next.Verdict().Order().Deployment().ID, before, Parts(next))
+}
+
+// applyOne makes one component run and looks at what became of it: an engine may
+// add to what it was told, and somebody may have been there before.
+func applyOne(ctx context.Context, a Applier, p *verify.Permit, n int) (changed bool, err error) {
+	services, err := a.Apply(ctx, p, n)
+	if err != nil {
+		return !Untouched(err), err
+	}
+	return true, p.CheckLive(n, services)
 }
 
 // Restore makes the components of last run again after something else was
@@ -65,7 +75,7 @@ func Replace(ctx context.Context, a Applier, next *verify.Permit, before []Part)
 func Restore(ctx context.Context, a Applier, last *verify.Permit, begun []Part) error {
 	var errs []error
 	for n, part := range last.Components() {
-		if _, err := a.Apply(ctx, last, n); err != nil {
+		if _, err := applyOne(ctx, a, last, n); err != nil {
 			errs = append(errs, fmt.Errorf("component %s: %w", part.Name, err))
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/consign-dev/consign/internal/apply/task"
 	"github.com/consign-dev/consign/internal/reason"
 )
 
@@ -127,6 +128,12 @@ func (v *Verdict) allows(image string) bool {
 		}
 	}
 	return false
+}
+
+// CheckLive decides whether the containers of the n-th component, as the engine
+// reports them, stay within the grants of the verdict.
+func (p *Permit) CheckLive(n int, services []task.Service) error {
+	return p.verdict.grants.CheckLive(p.parts[n].Project, services)
 }
 
 // Manifest is the small JSON document that names every render of the permit

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
 	"github.com/consign-dev/consign/internal/apply/applytest"
@@ -114,6 +115,25 @@ func (c compose) Disturb(t *testing.T, deployment string) {
 		t.Fatal("nothing runs that could be disturbed")
 	}
 	if _, err := c.docker.ContainerRemove(t.Context(), ids[0], client.ContainerRemoveOptions{Force: true}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (c compose) Meddle(t *testing.T, deployment string) {
+	t.Helper()
+	found, err := c.docker.ContainerInspect(t.Context(), c.Running(t, deployment)[0], client.ContainerInspectOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := c.docker.ContainerCreate(t.Context(), client.ContainerCreateOptions{
+		Name:       "meddler-" + deployment[:8],
+		Config:     &container.Config{Image: found.Container.Config.Image, Labels: found.Container.Config.Labels},
+		HostConfig: &container.HostConfig{Privileged: true, PidMode: "host"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.docker.ContainerStart(t.Context(), made.ID, client.ContainerStartOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -155,6 +155,27 @@ func driftIsReported(_ *testing.T, s *site) {
 	}
 }
 
+// Attacks C1 and C2 on what runs: something with more rights than the policy
+// grants does not stay, even where drift is only reported.
+func excessIsTakenAway(_ *testing.T, s *site) {
+	s.w.SetPolicy("    mayRemove: true\n    drift: report\n")
+	s.publish("1.0.0")
+	s.order("1.0.0", "good")
+	s.sync(agent.Installed)
+	alone := len(s.running())
+	s.k.Meddle(s.T, s.deployment)
+	c := s.sync(agent.Corrected)
+	if !strings.Contains(c.Message, "privileged") {
+		s.Errorf("what was found says %q", c.Message)
+	}
+	if n := len(s.running()); n != alone {
+		s.Errorf("%d objects run, want %d", n, alone)
+	}
+	s.answers("good (hello 1.0.0)")
+	s.logEnds("drifted", "intent:apply", "outcome")
+	s.sync(agent.Unchanged)
+}
+
 func refusedGrantTouchesNothing(_ *testing.T, s *site) {
 	s.publish("1.0.0")
 	s.order("1.0.0", "good")

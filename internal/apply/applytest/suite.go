@@ -49,6 +49,9 @@ type Kind interface {
 	// Disturb stops or removes a part of what runs of a deployment, as somebody
 	// with access to the engine could.
 	Disturb(t *testing.T, deployment string)
+	// Meddle starts something with all rights of the machine beside what runs of a
+	// deployment, marked as if it belonged there.
+	Meddle(t *testing.T, deployment string)
 }
 
 // Run runs the suite.
@@ -63,6 +66,7 @@ func Run(t *testing.T, k Kind) {
 		{"FailedInstallationLeavesNothing", failedInstallationLeavesNothing},
 		{"DriftIsCorrected", driftIsCorrected},
 		{"DriftIsReported", driftIsReported},
+		{"ExcessIsTakenAway", excessIsTakenAway},
 		{"RefusedGrantTouchesNothing", refusedGrantTouchesNothing},
 		{"TwoApplicationsStayApart", twoApplicationsStayApart},
 		{"LastGoodMustStillBeAllowed", lastGoodMustStillBeAllowed},
