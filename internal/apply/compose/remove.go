@@ -6,7 +6,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/compose/v5/pkg/api"
+	"github.com/moby/moby/client"
 
 	"github.com/consign-dev/consign/internal/apply/task"
 	"github.com/consign-dev/consign/internal/reason"
@@ -51,6 +53,21 @@ func (e *engine) down(ctx context.Context, o owner, volumes bool) error {
 	}
 	if err := e.compose.Down(ctx, o.project, api.DownOptions{RemoveOrphans: true, Volumes: volumes}); err != nil {
 		return engineError("remove "+o.project, timedOut(ctx, err))
+	}
+	return e.removeRest(ctx, o)
+}
+
+// removeRest takes away the owner's containers that Compose does not see: it
+// looks for labels of its own, which one that somebody made by hand lacks.
+func (e *engine) removeRest(ctx context.Context, o owner) error {
+	rest, err := e.client.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: o.filter()})
+	if err != nil {
+		return engineError("list containers", err)
+	}
+	for _, c := range rest.Items {
+		if _, err := e.client.ContainerRemove(ctx, c.ID, client.ContainerRemoveOptions{Force: true}); err != nil && !errdefs.IsNotFound(err) {
+			return engineError("remove container "+c.ID, err)
+		}
 	}
 	return nil
 }
