@@ -28,18 +28,43 @@ type Source interface {
 // progress, if not nil, is told the bytes done of the bytes found missing; its
 // calls never overlap.
 func CopyGraph(ctx context.Context, from Source, to *Repository, root ocispec.Descriptor, progress func(done, total int64)) error {
-	p := plan{from: from, to: to, seen: map[digest.Digest]bool{}}
-	if err := p.visit(ctx, root, 0); err != nil {
-		return fmt.Errorf("copy %s: %w", root.Digest, err)
+	p := &plan{from: from, to: to, seen: map[digest.Digest]bool{}}
+	_, err := p.run(ctx, root, progress)
+	return err
+}
+
+// CopyWhole is [CopyGraph] for a destination that may hold a part of a graph
+// under its root, as an interrupted copy by another tool leaves it: the whole
+// graph is read from the source, and each object is looked for. It returns how
+// many bytes were sent.
+func CopyWhole(ctx context.Context, from Source, to *Repository, root ocispec.Descriptor, progress func(done, total int64)) (int64, error) {
+	p := &plan{from: from, to: to, seen: map[digest.Digest]bool{}, whole: true}
+	return p.run(ctx, root, progress)
+}
+
+func (p *plan) run(ctx context.Context, root ocispec.Descriptor, progress func(done, total int64)) (int64, error) {
+	err := p.visit(ctx, root, 0)
+	if err == nil {
+		m := &meter{report: progress, total: p.total}
+		m.add(0)
+		if err = p.sendBlobs(ctx, m); err == nil {
+			err = p.sendManifests(ctx, m)
+		}
 	}
-	m := &meter{report: progress, total: p.total}
-	m.add(0)
-	if err := p.sendBlobs(ctx, m); err != nil {
-		return fmt.Errorf("copy %s: %w", root.Digest, err)
+	if err != nil {
+		err = fmt.Errorf("copy %s: %w", root.Digest, err)
 	}
+	return p.sent.Load(), err
+}
+
+func (p *plan) sendManifests(ctx context.Context, m *meter) error {
 	for _, manifest := range p.manifests {
-		if err := to.PushManifest(ctx, manifest.desc, manifest.data); err != nil {
-			return fmt.Errorf("copy %s: %w", root.Digest, err)
+		sent, err := p.to.pushManifest(ctx, manifest.desc, manifest.data)
+		if err != nil {
+			return err
+		}
+		if sent {
+			p.sent.Add(manifest.desc.Size)
 		}
 		m.add(manifest.desc.Size)
 	}
@@ -51,11 +76,14 @@ type plan struct {
 	from Source
 	to   *Repository
 	seen map[digest.Digest]bool
+	// whole: what the destination has is no sign that all below it is there.
+	whole bool
 
 	blobs     []ocispec.Descriptor
 	manifests []loaded // each after its children
 	total     int64
 	held      int64 // bytes of manifests in memory
+	sent      atomic.Int64
 }
 
 type loaded struct {
@@ -84,9 +112,10 @@ func (p *plan) visit(ctx context.Context, desc ocispec.Descriptor, depth int) er
 	if depth > maxGraphDepth {
 		return reason.New(reason.TooLarge, "manifests nested deeper than %d", maxGraphDepth)
 	}
-	has, err := p.to.HasManifest(ctx, desc)
-	if err != nil || has {
-		return err
+	if !p.whole {
+		if has, err := p.to.HasManifest(ctx, desc); err != nil || has {
+			return err
+		}
 	}
 	data, err := fetchAll(ctx, p.from, desc)
 	if err != nil {
@@ -132,6 +161,7 @@ func (p *plan) sendBlobs(ctx context.Context, m *meter) error {
 				return readCloser{counter{rc, func(n int) { sent.Add(int64(n)); m.add(int64(n)) }}, rc}, nil
 			})
 			if err == nil {
+				p.sent.Add(sent.Load())
 				m.add(desc.Size - sent.Load()) // all of it, if it was there
 			}
 			return err

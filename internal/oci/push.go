@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -73,13 +74,14 @@ func (r *Repository) MountBlob(ctx context.Context, desc ocispec.Descriptor, fro
 	if err := fault.Point("oci.mount"); err != nil {
 		return err
 	}
-	other, err := r.client.Repository(r.remote.Reference.Registry + "/" + from)
+	host, _, _ := strings.Cut(r.name, "/")
+	other, err := r.client.Repository(host + "/" + from)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := r.client.deadline(ctx, desc.Size)
 	defer cancel()
-	err = r.remote.Mount(ctx, desc, from, func() (io.ReadCloser, error) { return other.Fetch(ctx, desc) })
+	err = r.remote.Mount(ctx, desc, other.path, func() (io.ReadCloser, error) { return other.Fetch(ctx, desc) })
 	return r.fail(ctx, op, err)
 }
 
@@ -88,20 +90,25 @@ func (r *Repository) MountBlob(ctx context.Context, desc ocispec.Descriptor, fro
 // without the referrers API the fallback tag is kept (OCI Distribution Spec
 // 1.1, Pushing Manifests with Subject).
 func (r *Repository) PushManifest(ctx context.Context, desc ocispec.Descriptor, data []byte) error {
+	_, err := r.pushManifest(ctx, desc, data)
+	return err
+}
+
+func (r *Repository) pushManifest(ctx context.Context, desc ocispec.Descriptor, data []byte) (sent bool, err error) {
 	op := "push manifest " + string(desc.Digest)
 	if err := checkManifest(desc, data); err != nil {
-		return fmt.Errorf("%s: %s: %w", r.name, op, err)
+		return false, fmt.Errorf("%s: %s: %w", r.name, op, err)
 	}
 	has, err := r.HasManifest(ctx, desc)
 	if err != nil || has {
-		return err
+		return false, err
 	}
 	if err := fault.Point("oci.manifest-put"); err != nil {
-		return err
+		return false, err
 	}
 	ctx, cancel := r.client.deadline(ctx, desc.Size)
 	defer cancel()
-	return r.fail(ctx, op, r.remote.Manifests().Push(ctx, desc, bytes.NewReader(data)))
+	return true, r.fail(ctx, op, r.remote.Manifests().Push(ctx, desc, bytes.NewReader(data)))
 }
 
 // Tag makes tag name the manifest desc, whose bytes are data. With ifMatch the

@@ -11,6 +11,7 @@ import (
 
 	"github.com/consign-dev/consign/internal/bundle"
 	"github.com/consign-dev/consign/internal/channel"
+	"github.com/consign-dev/consign/internal/margo"
 	"github.com/consign-dev/consign/internal/oci"
 	"github.com/consign-dev/consign/internal/pack"
 	"github.com/consign-dev/consign/internal/reason"
@@ -110,8 +111,8 @@ func (p *Publisher) pushBundle(ctx context.Context, in PublishInput, repo *oci.R
 	if err := oci.CopyGraph(ctx, in.Layout, repo, in.Packed.Descriptor, p.Progress); err != nil {
 		return err
 	}
-	if err := confirm(ctx, in.Layout, repo, in.Packed.Descriptor, map[digest.Digest]bool{}); err != nil {
-		return fmt.Errorf("read back: %w", err)
+	if err := oci.Confirm(ctx, repo, in.Packed.Descriptor, false); err != nil {
+		return err
 	}
 	b := in.Packed.Bundle
 	if err := tagPart(ctx, in.Layout, repo, b.Package, b.Version); err != nil {
@@ -137,18 +138,20 @@ func (p *Publisher) mountComponent(ctx context.Context, in PublishInput, place s
 	if err := oci.CopyGraph(ctx, in.Layout, to, c.Manifest, nil); err != nil {
 		return err
 	}
-	return tagPart(ctx, in.Layout, to, c.Manifest, revisionOf(in.Packed, c.Name))
+	return tagPart(ctx, in.Layout, to, c.Manifest, revisionOf(in.Packed.Description, c.Name))
 }
 
-func revisionOf(r pack.Result, component string) string {
-	for _, profile := range r.Description.DeploymentProfiles {
+// revisionOf is the tag under which plain Helm and Margo clients ask for a
+// component: the revision that margo.yaml names, or the application's version.
+func revisionOf(d *margo.ApplicationDescription, component string) string {
+	for _, profile := range d.DeploymentProfiles {
 		for _, c := range profile.Components {
 			if c.Name == component {
 				return c.Properties.Revision
 			}
 		}
 	}
-	return r.Bundle.Version
+	return d.Metadata.Version
 }
 
 func tagPart(ctx context.Context, from *oci.Layout, to *oci.Repository, desc ocispec.Descriptor, tag string) error {
@@ -157,36 +160,6 @@ func tagPart(ctx context.Context, from *oci.Layout, to *oci.Repository, desc oci
 		return err
 	}
 	return to.Tag(ctx, desc, data, tag, "")
-}
-
-// confirm looks for every part below desc in the registry: each manifest is
-// read back whole and each blob asked for by its digest and length.
-func confirm(ctx context.Context, from *oci.Layout, repo *oci.Repository, desc ocispec.Descriptor, seen map[digest.Digest]bool) error {
-	if seen[desc.Digest] {
-		return nil
-	}
-	seen[desc.Digest] = true
-	if !oci.IsManifest(desc.MediaType) && !oci.IsIndex(desc.MediaType) {
-		has, err := repo.HasBlob(ctx, desc)
-		if err != nil || has {
-			return err
-		}
-		return reason.New(reason.DigestMismatch, "%s: blob %s is not there after it was pushed", repo.Name(), desc.Digest)
-	}
-	_, data, err := repo.Manifest(ctx, desc.Digest, oci.MaxManifestBytes)
-	if err != nil {
-		return err
-	}
-	children, err := oci.Children(desc.MediaType, data)
-	if err != nil {
-		return err
-	}
-	for _, c := range children {
-		if err := confirm(ctx, from, repo, c, seen); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // signBundle makes the evidence and attaches it to the bundle.
