@@ -74,6 +74,8 @@ type Client struct {
 	auth   *auth.Client
 	opts   Options
 	window time.Duration // rateWindow but in tests
+	local  bool          // of newLocalClient
+	close  func() error
 }
 
 // NewClient reads the files that o names. Proxies are taken from HTTP_PROXY,
@@ -88,6 +90,10 @@ func NewClient(o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newClientOver(transport, credential, o), nil
+}
+
+func newClientOver(transport *http.Transport, credential auth.CredentialFunc, o Options) *Client {
 	policy := retryPolicy(maxRetryAfter)
 	c := &Client{
 		auth: &auth.Client{
@@ -101,10 +107,15 @@ func NewClient(o Options) (*Client, error) {
 		},
 		opts:   o,
 		window: rateWindow,
+		close:  func() error { transport.CloseIdleConnections(); return nil },
 	}
 	c.auth.SetUserAgent(o.UserAgent)
-	return c, nil
+	return c
 }
+
+// Close lets go of idle connections, and ends what [newLocalClient] began. No
+// transfer may be under way.
+func (c *Client) Close() error { return c.close() }
 
 // Parallel is the number of transfers that may run at a time.
 func (c *Client) Parallel() int { return c.opts.Parallel }

@@ -41,6 +41,14 @@
 // Image Layout). Its output depends only on its content: entries of index.json
 // are sorted and every JSON document is written by one encoder.
 //
+// # Directories
+//
+// [NewDirectoryReader] and [NewDirectoryWriter] make clients for which every
+// repository lies in a directory, at its [LocalPath]. They are the client of
+// registries, connected over pipes to a handler in this process: [Directory],
+// which reads what anyone may have written, or a [Registry]. No rule above is
+// relaxed for them, and none exists twice.
+//
 // # Registry
 //
 // [NewRegistry] is an http.Handler that serves a directory of image layouts,

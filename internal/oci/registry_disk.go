@@ -93,9 +93,20 @@ func (r *Registry) ensureRepo(repo string) error {
 		return err
 	}
 	return errors.Join(
-		writeNew(filepath.Join(dir, ocispec.ImageLayoutFile), layout),
-		writeNew(filepath.Join(dir, ocispec.ImageIndexFile), index),
+		writeMissing(filepath.Join(dir, ocispec.ImageLayoutFile), layout),
+		writeMissing(filepath.Join(dir, ocispec.ImageIndexFile), index),
 	)
+}
+
+// writeMissing writes a file that is not there, under the repository's lock. It
+// does without the hard link of an exclusive creation: the file systems of
+// memory sticks have none.
+func writeMissing(path string, data []byte) error {
+	_, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return durable.WriteFile(path, data, layoutFileMode)
+	}
+	return err
 }
 
 // storeBlob makes the blob d hold data, also where a power cut or a hand left

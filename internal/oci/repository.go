@@ -25,7 +25,7 @@ const maxNameLength = 255
 type Repository struct {
 	client *Client
 	name   string // host[:port]/path, as given
-	path   string // the part after the host
+	path   string // below /v2/: the part after the host, or its LocalPath
 	base   string // URL up to and with the path
 	remote *remote.Repository
 }
@@ -37,6 +37,13 @@ func (c *Client) Repository(name string) (*Repository, error) {
 	host, path, _ := strings.Cut(name, "/")
 	if len(name) > maxNameLength || !validPath(path) || !strings.ContainsAny(host, ".:") && host != "localhost" {
 		return nil, reason.New(reason.Malformed, "%q is not a repository of the form host[:port]/path in lower case, without scheme, tag or digest", clip(name))
+	}
+	if c.local {
+		var err error
+		if path, err = LocalPath(name); err != nil {
+			return nil, err
+		}
+		host = localHost
 	}
 	ref := registry.Reference{Registry: host, Repository: path}
 	// The library would take a second colon for a part of the name.
