@@ -40,10 +40,16 @@ func (g *globals) load() (agent.Config, error) {
 
 // open makes the agent ready for a command that works on the state directory.
 func (g *globals) open(cmd *cobra.Command) (*agent.Agent, func(), error) {
+	return g.openFrom(cmd, "")
+}
+
+// openFrom is open with a directory to read in place of registries.
+func (g *globals) openFrom(cmd *cobra.Command, dir string) (*agent.Agent, func(), error) {
 	cfg, opts, err := g.options()
 	if err != nil {
 		return nil, nil, err
 	}
+	opts.From = dir
 	bar := cli.NewProgress(cmd.ErrOrStderr(), "fetching", 0)
 	opts.Progress = bar.Set
 	opts.Log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))

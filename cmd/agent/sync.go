@@ -16,6 +16,7 @@ import (
 
 func syncCommand(g *globals) *cobra.Command {
 	var fetchOnly, applyOnly bool
+	var from string
 	cmd := &cobra.Command{
 		Use:   "sync",
 		Short: "run one cycle: refresh, verify, fetch, apply, look at what runs, log",
@@ -23,11 +24,19 @@ func syncCommand(g *globals) *cobra.Command {
 line and applies when the machine may stop: --fetch-only ends before anything
 would be changed; --apply-only uses no network and verifies again what was
 fetched. The configuration may add a window (applyWindow) and a person's
-approval (requireApproval).`,
-		Example: "  agent sync\n  agent sync --fetch-only\n  agent sync --apply-only",
+approval (requireApproval).
+
+With --from it reads a directory that "publisher copy" made, in place of
+registries, and nothing from the network: channels keep the names that the
+device and its policy know, and everything is checked and logged as ever. The
+directory is not trusted and not written to.`,
+		Example: "  agent sync\n  agent sync --fetch-only\n  agent sync --apply-only\n  agent sync --from /media/usb/site",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, done, err := g.open(cmd)
+			if cmd.Flags().Changed("from") && from == "" {
+				return cli.Usage("--from names no directory")
+			}
+			a, done, err := g.openFrom(cmd, from)
 			if err != nil {
 				return err
 			}
@@ -45,6 +54,8 @@ approval (requireApproval).`,
 	cmd.Flags().BoolVar(&fetchOnly, "fetch-only", false, "refresh, verify and fetch, and change nothing on the machine")
 	cmd.Flags().BoolVar(&applyOnly, "apply-only", false, "apply what was fetched before, without the network")
 	cmd.MarkFlagsMutuallyExclusive("fetch-only", "apply-only")
+	cmd.Flags().StringVar(&from, "from", "", "`DIRECTORY` to read in place of registries")
+	cmd.MarkFlagsMutuallyExclusive("from", "apply-only")
 	return cmd
 }
 

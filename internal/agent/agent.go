@@ -32,6 +32,9 @@ type Options struct {
 	// BuildTime is a floor under the clock; zero when the build recorded none.
 	BuildTime time.Time
 	Log       *slog.Logger
+	// From is a directory, made by "publisher copy", that is read in place of
+	// registries; "" for the network.
+	From string
 	// Progress is told how much of a fetch is done; may be nil.
 	Progress func(done, total int64)
 }
@@ -106,7 +109,7 @@ func (a *Agent) load() error {
 	if a.floor, err = a.dirs.loadFloor(); err != nil {
 		return err
 	}
-	if a.client, err = newClient(a.cfg); err != nil {
+	if a.client, err = newClient(a.cfg, a.opts.From); err != nil {
 		return err
 	}
 	if a.store, err = store.Open(a.dirs.store()); err != nil {
@@ -126,6 +129,9 @@ func (a *Agent) load() error {
 // Close gives the state directory free.
 func (a *Agent) Close() error {
 	var errs []error
+	if a.client != nil {
+		errs = append(errs, a.client.Close())
+	}
 	if a.log != nil {
 		errs = append(errs, a.log.Close())
 	}
@@ -147,8 +153,14 @@ func (d dirs) loadIdentity() (Identity, error) {
 	return id, err
 }
 
-func newClient(cfg Config) (*oci.Client, error) {
-	return oci.NewClient(oci.Options{CAFile: cfg.CAFile, DockerConfig: cfg.DockerConfig, UserAgent: "consign-agent"})
+// newClient returns the only way by which channels and content reach the agent:
+// registries, or a directory and nothing else.
+func newClient(cfg Config, from string) (*oci.Client, error) {
+	o := oci.Options{CAFile: cfg.CAFile, DockerConfig: cfg.DockerConfig, UserAgent: "consign-agent"}
+	if from != "" {
+		return oci.NewDirectoryReader(from, o)
+	}
+	return oci.NewClient(o)
 }
 
 // describeDevice gathers what constraints and platform selection ask of the
