@@ -18,7 +18,7 @@ func newRoot() *cobra.Command {
 	g.addFlags(root)
 	root.AddCommand(
 		keyCommand(), channelCommand(g), packCommand(g), publishCommand(g), policyCommand(g), deviceCommand(g),
-		deployCommand(g), undeployCommand(g), inspectCommand(g), verifyCommand(g), registryCommand(),
+		deployCommand(g), undeployCommand(g), inspectCommand(g), verifyCommand(g), copyCommand(g), registryCommand(),
 	)
 	return root
 }

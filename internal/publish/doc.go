@@ -8,4 +8,7 @@
 // rolled back. It then stages changes and commits them: everything is pushed
 // and read back before the tag moves, so readers see all of it or nothing.
 // Every operation can be run again after an interruption.
+//
+// [Publisher.Copy] needs no keys: it brings a channel that others signed, with
+// what it lists, to another registry or a directory.
 package publish

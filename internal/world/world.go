@@ -47,6 +47,8 @@ type World struct {
 	ending context.Context
 	opened map[string]crypto.Signer
 	client *oci.Client
+
+	traffic traffic
 }
 
 // Options say which registry a world lives in. The zero value is the embedded
@@ -105,7 +107,7 @@ func (w *World) StartRegistry() {
 	}
 	reg, err := oci.NewRegistry(oci.RegistryOptions{Dir: w.RegistryDir, CollectEvery: every})
 	w.Must(err)
-	srv := httptest.NewUnstartedServer(reg)
+	srv := httptest.NewUnstartedServer(w.watched(reg))
 	if w.opts.Registry != "" {
 		_ = srv.Listener.Close()
 		srv.Listener, err = net.Listen("tcp", w.opts.Registry)
@@ -318,6 +320,8 @@ type Device struct {
 	ID     string
 	Config agent.Config
 	LogKey string
+	// from is what SyncFrom reads; "" for registries.
+	from string
 }
 
 // Device makes a device. engine may be "" for tests that never reach an engine.
@@ -380,7 +384,7 @@ func (d *Device) Approve() error {
 
 func (d *Device) open(do func(*agent.Agent) (*agent.Result, error)) (*agent.Result, error) {
 	d.w.T.Helper()
-	a, err := agent.Open(d.w.Context(), d.Config, agent.Options{ApplierDir: Programs(d.w.T), Program: "agent test"})
+	a, err := agent.Open(d.w.Context(), d.Config, agent.Options{ApplierDir: Programs(d.w.T), Program: "agent test", From: d.from})
 	d.w.Must(err)
 	defer a.Close()
 	res, err := do(a)
