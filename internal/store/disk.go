@@ -42,7 +42,7 @@ func (s *Store) CheckSpace(need int64) error {
 	if err := unix.Statfs(s.dir, &fs); err != nil {
 		return fmt.Errorf("look at the free space of %s: %w", s.dir, err)
 	}
-	free := int64(fs.Bavail) * fs.Bsize
+	free := int64(fs.Bavail) * int64(fs.Bsize)
 	if need > free-reserve {
 		return reason.New(reason.NoSpace, "%s has %s free; %s are needed and %s must stay free: free %s more",
 			s.dir, mib(free), mib(need), mib(reserve), mib(need+reserve-free))
