@@ -4,7 +4,7 @@
 //	GET /         greets: the text of GREETING, and the program's VERSION
 //	GET /healthz  answers 200 while the service works
 //
-// "hello health" asks the second of these and exits 0 or 1. A container made
+// "hello version" says which version it is and ends. "hello health" asks the second of these and exits 0 or 1. A container made
 // from nothing but this program has no shell or curl for a health check, so the
 // program checks itself.
 package main
@@ -33,8 +33,10 @@ func main() {
 		err = serve(ctx, address)
 	case len(os.Args) == 2 && os.Args[1] == "health":
 		err = health(ctx, "http://127.0.0.1"+address)
+	case len(os.Args) == 2 && os.Args[1] == "version":
+		fmt.Println("hello", os.Getenv("VERSION"))
 	default:
-		err = errors.New("usage: hello [health]")
+		err = errors.New("usage: hello [health | version]")
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "hello:", err)

@@ -55,11 +55,15 @@ func Load(ctx context.Context, files Files, vars map[string]string, name string)
 	return p, nil
 }
 
+// YAMLLimits allow what hand-written Compose files do: templates under "x-" keys
+// that services merge in. The bound on values holds after expansion.
+var YAMLLimits = strictyaml.Limits{Aliases: 200, Merge: true}
+
 // parseTree decodes with our own bounds and rules and hands compose-go the
 // values, not the bytes: a second YAML parser with other opinions about
 // duplicates, tags and aliases never sees the document.
 func parseTree(data []byte) (map[string]any, error) {
-	node, err := strictyaml.Node(data, strictyaml.Default)
+	node, err := strictyaml.Node(data, YAMLLimits)
 	if err != nil {
 		return nil, reason.Wrap(reason.Malformed, fmt.Errorf("%s: %w", ComposeFile, err))
 	}

@@ -317,3 +317,19 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+// What a merge key brings in is judged like what stands there itself.
+func TestMergedKeysAreJudged(t *testing.T) {
+	for text, says := range map[string]string{
+		"x-a: &a {build: .}\nservices: {web: {<<: *a, image: app}}":                        "build",
+		"x-a: &a {extends: {file: other.yaml, service: b}}\nservices: {web: {<<: *a}}":     "other.yaml",
+		"x-a: &a {provider: {type: x}}\nservices: {web: {<<: [{image: app}, *a]}}":         "provider",
+		"x-a: &a {volumes: ['./here:/x']}\nservices: {web: {<<: *a, image: app}}":          "relative path",
+		"x-a: &a {web: {image: app, build: .}}\nservices: {<<: *a, other: {image: other}}": "build",
+	} {
+		_, err := Load(t.Context(), Files{ComposeFile: []byte(text)}, nil, "p")
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s\n%v, want a refusal of %s", text, err, says)
+		}
+	}
+}

@@ -69,7 +69,7 @@ func checkImageVariables(files composefile.Files, vars map[string]string) error 
 			Volumes any `yaml:"volumes"`
 		} `yaml:"services"`
 	}
-	node, err := strictyaml.Node(files[composefile.ComposeFile], strictyaml.Default)
+	node, err := strictyaml.Node(files[composefile.ComposeFile], composefile.YAMLLimits)
 	if err != nil {
 		return reason.Wrap(reason.Malformed, fmt.Errorf("%s: %w", composefile.ComposeFile, err))
 	}

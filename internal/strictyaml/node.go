@@ -50,7 +50,7 @@ func (c *counter) mapping(n *yaml.Node, depth int) error {
 		if err := c.check(key, depth+1); err != nil {
 			return err
 		}
-		if err := checkKey(key); err != nil {
+		if err := c.checkKey(key, value); err != nil {
 			return err
 		}
 		if line, dup := lines[key.Value]; dup {
@@ -64,14 +64,35 @@ func (c *counter) mapping(n *yaml.Node, depth int) error {
 	return nil
 }
 
-func checkKey(key *yaml.Node) error {
+func (c *counter) checkKey(key, value *yaml.Node) error {
 	switch {
+	case key.Tag == "!!merge" && c.lim.Merge:
+		return checkMerge(key, value)
 	case key.Tag == "!!merge":
 		return fmt.Errorf("line %d: merge key <<, write the fields out", key.Line)
 	case key.Kind == yaml.MappingNode:
 		return fmt.Errorf("line %d: key is not text; a {{placeholder}} must be filled in first", key.Line)
 	case key.Kind != yaml.ScalarNode || key.Tag != "!!str":
 		return fmt.Errorf("line %d: key is not text, write it in quotes", key.Line)
+	}
+	return nil
+}
+
+// checkMerge allows a mapping, or a list of mappings, each as an alias or
+// written out (https://yaml.org/type/merge.html). What the document says itself
+// wins over what is merged in, and an earlier mapping over a later one.
+func checkMerge(key, value *yaml.Node) error {
+	list := []*yaml.Node{value}
+	if value.Kind == yaml.SequenceNode {
+		list = value.Content
+	}
+	for _, n := range list {
+		if n.Kind == yaml.AliasNode {
+			n = n.Alias
+		}
+		if n.Kind != yaml.MappingNode {
+			return fmt.Errorf("line %d: merge key <<, what is merged must be mappings", key.Line)
+		}
 	}
 	return nil
 }

@@ -41,6 +41,9 @@ type Limits struct {
 	Depth   int // nesting of mappings and sequences
 	Aliases int // alias nodes as written
 	Nodes   int // values and keys after aliases are expanded
+	// Merge allows merge keys (<<) of mappings. They are no part of YAML 1.2, and
+	// only documents whose authors expect them may have them.
+	Merge bool
 }
 
 // Default suits documents that people write: the largest description known to

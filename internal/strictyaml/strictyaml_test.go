@@ -219,3 +219,30 @@ func TestMarshalIsReadBack(t *testing.T) {
 		}
 	}
 }
+
+func TestMergeKeysWhereTheyAreAllowed(t *testing.T) {
+	merge := strictyaml.Limits{Merge: true}
+	node, err := strictyaml.Node([]byte("x: &x {a: 1, b: 1}\ny: &y {b: 2, c: 2}\nboth: {<<: [*x, *y], c: 3}\n"), merge)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got map[string]map[string]int
+	if err := node.Decode(&got); err != nil {
+		t.Fatal(err)
+	}
+	if b := got["both"]; b["a"] != 1 || b["b"] != 1 || b["c"] != 3 || len(b) != 3 {
+		t.Errorf("merged to %v", b)
+	}
+	for text, says := range map[string]string{
+		"a: {<<: 1}":                                   "must be mappings",
+		"a: {<<: [{b: 1}, 2]}":                         "must be mappings",
+		"x: &x [1]\na: {<<: *x}":                       "must be mappings",
+		"x: &x {b: 1}\na: {<<: *x, <<: *x}":            "duplicate key",
+		"a: &a {b: {<<: *a}}":                          "deeper",
+		"x: &x {b: 1}\ny: {<<: *x}\nz: !!merge {a: 1}": "tag",
+	} {
+		if _, err := strictyaml.Node([]byte(text), merge); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%q: %v, want an error with %q", text, err, says)
+		}
+	}
+}

@@ -41,6 +41,8 @@ type World struct {
 	// Applications are what the policy allows: "hello", and whatever a test adds
 	// before it calls SetPolicy.
 	Applications []string
+	// Rules are further YAML of the policy for an application, such as its grants.
+	Rules map[string]string
 
 	opts   Options
 	stop   func()
@@ -191,13 +193,13 @@ func (w *World) SetPolicy(more string) {
 	for _, id := range w.Applications {
 		fmt.Fprintf(&text, `  - id: %s
     channel: acme
-%s    signatures:
+%s%s    signatures:
       - role: supplier
         threshold: 1
         keys:
           - |
             %s
-`, id, more, strings.ReplaceAll(strings.TrimSpace(string(key)), "\n", "\n            "))
+`, id, more, w.Rules[id], strings.ReplaceAll(strings.TrimSpace(string(key)), "\n", "\n            "))
 	}
 	_, err = w.Party("plant").SetPolicy(w.Context(), w.Deployments, w.write("policy.yaml", text.String()))
 	w.Must(err)
@@ -282,14 +284,23 @@ func (w *World) Edit(path, old, new string) {
 // Publish releases hello at a version with the keys of a party.
 func (w *World) Publish(party, version string, edit func(dir string)) digest.Digest {
 	w.T.Helper()
+	d, err := w.TryPublish(party, version, edit)
+	w.Must(err)
+	return d
+}
+
+// TryPublish is [World.Publish] of a package that may be refused.
+func (w *World) TryPublish(party, version string, edit func(dir string)) (digest.Digest, error) {
+	w.T.Helper()
 	layout, err := oci.CreateLayout(filepath.Join(w.Dir, "layout-"+party+"-"+version))
 	w.Must(err)
 	packed, err := pack.Pack(w.Context(), pack.Options{Dir: w.Package(version, edit), Out: layout, Client: w.client})
-	w.Must(err)
+	if err != nil {
+		return "", err
+	}
 	p := w.Party(party)
 	_, err = p.Publish(w.Context(), publish.PublishInput{Channel: w.Releases, Layout: layout, Packed: packed, SigningKey: p.Keys.SigningKey()})
-	w.Must(err)
-	return packed.Descriptor.Digest
+	return packed.Descriptor.Digest, err
 }
 
 // Deploy orders a version of hello for a device.
