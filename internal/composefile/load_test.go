@@ -322,7 +322,7 @@ func FuzzLoad(f *testing.F) {
 func TestMergedKeysAreJudged(t *testing.T) {
 	for text, says := range map[string]string{
 		"x-a: &a {build: .}\nservices: {web: {<<: *a, image: app}}":                        "build",
-		"x-a: &a {extends: {file: other.yaml, service: b}}\nservices: {web: {<<: *a}}":     "other.yaml",
+		"x-a: &a {extends: {file: other.yaml, service: b}}\nservices: {web: {<<: *a}}":     "same file",
 		"x-a: &a {provider: {type: x}}\nservices: {web: {<<: [{image: app}, *a]}}":         "provider",
 		"x-a: &a {volumes: ['./here:/x']}\nservices: {web: {<<: *a, image: app}}":          "relative path",
 		"x-a: &a {web: {image: app, build: .}}\nservices: {<<: *a, other: {image: other}}": "build",
