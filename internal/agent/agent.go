@@ -73,6 +73,7 @@ func Open(ctx context.Context, cfg Config, opts Options) (*Agent, error) {
 // so it works beside "agent run".
 func Look(cfg Config, opts Options) (*Agent, error) {
 	a := &Agent{cfg: cfg, opts: opts, dirs: dirs{cfg.StateDir}}
+	a.store = store.Look(a.dirs.store())
 	return a, a.load()
 }
 
@@ -83,6 +84,9 @@ func (a *Agent) open(ctx context.Context) error {
 	}
 	if a.lock, err = durable.TryLock(a.dirs.lock()); err != nil {
 		return lockError(a.dirs, err)
+	}
+	if a.store, err = store.Open(a.dirs.store()); err != nil {
+		return err
 	}
 	if err := a.load(); err != nil {
 		return err
@@ -110,9 +114,6 @@ func (a *Agent) load() error {
 		return err
 	}
 	if a.client, err = newClient(a.cfg, a.opts.From); err != nil {
-		return err
-	}
-	if a.store, err = store.Open(a.dirs.store()); err != nil {
 		return err
 	}
 	if a.operator, err = tufclient.Open(a.dirs.operator()); err != nil {

@@ -32,20 +32,35 @@ func openRegular(path string) (*os.File, int64, error) {
 	return f, info.Size(), nil
 }
 
-// reserve stays free for what must always be writable: journal, log, state.
-const reserve = 64 << 20
+// Reserve is what stays free, in bytes, for what must always be writable:
+// journal, log, state.
+const Reserve = 64 << 20
+
+// Space is the room on a file system, in bytes.
+type Space struct {
+	// Free is what is left for this user, Total the size of the file system.
+	Free, Total int64
+}
+
+// SpaceAt looks at the file system that holds path.
+func SpaceAt(path string) (Space, error) {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(path, &fs); err != nil {
+		return Space{}, fmt.Errorf("look at the free space of %s: %w", path, err)
+	}
+	return Space{Free: int64(fs.Bavail) * int64(fs.Bsize), Total: int64(fs.Blocks) * int64(fs.Bsize)}, nil
+}
 
 // CheckSpace refuses, with reason no-space and the figures, when need more
-// bytes would leave less than 64 MiB free on the store's file system.
+// bytes would leave less than [Reserve] free on the store's file system.
 func (s *Store) CheckSpace(need int64) error {
-	var fs unix.Statfs_t
-	if err := unix.Statfs(s.dir, &fs); err != nil {
-		return fmt.Errorf("look at the free space of %s: %w", s.dir, err)
+	space, err := SpaceAt(s.dir)
+	if err != nil {
+		return err
 	}
-	free := int64(fs.Bavail) * int64(fs.Bsize)
-	if need > free-reserve {
+	if need > space.Free-Reserve {
 		return reason.New(reason.NoSpace, "%s has %s free; %s are needed and %s must stay free: free %s more",
-			s.dir, mib(free), mib(need), mib(reserve), mib(need+reserve-free))
+			s.dir, mib(space.Free), mib(need), mib(Reserve), mib(need+Reserve-space.Free))
 	}
 	return nil
 }

@@ -28,4 +28,5 @@
 // once more from the start.
 //
 // One process writes a store at a time; the agent holds its state lock for it.
+// Others read beside it with [Look].
 package store

@@ -28,6 +28,8 @@ const (
 // Store is a content store. It is safe for concurrent use.
 type Store struct {
 	dir string
+	// looking: another process works on the directory, see Look.
+	looking bool
 
 	// sweep is read-held by everything that adds content and written by GC,
 	// so that nothing is collected between its arrival and its first use.
@@ -149,6 +151,9 @@ func (s *Store) Bytes(desc ocispec.Descriptor, max int64) ([]byte, error) {
 // recheck removes the content under d unless it hashes to d: the descriptor of
 // a caller that found it wrong may be what is wrong.
 func (s *Store) recheck(d digest.Digest) {
+	if s.looking {
+		return
+	}
 	f, size, err := openRegular(s.path(d))
 	if err != nil {
 		return
