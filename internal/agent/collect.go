@@ -1,23 +1,26 @@
 package agent
 
 import (
+	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/consign-dev/consign/internal/apply"
 )
 
-// collect removes from the content store what nothing needs any more: not what
-// runs, not what is ordered, not what the past is read by. It runs after a
-// change; a cycle that changed nothing deletes nothing.
-func (a *Agent) collect(v *view) error {
+// collect removes from the content store, and then from the engine, what
+// nothing needs any more: not what runs, not what is ordered, not what the past
+// is read by. It runs after a change; a cycle that changed nothing deletes
+// nothing.
+func (a *Agent) collect(ctx context.Context, v *view) error {
 	roots := []digest.Digest{v.orders.State(), v.orders.Policy().Digest()}
 	for _, o := range v.orders.List() {
 		roots = append(roots, digest.Digest(o.Terms().Bundle.Digest), o.Digest())
 	}
-	for _, in := range a.state.Installed {
-		roots = append(roots, in.Bundle)
-		roots = append(roots, in.papers()...)
-	}
+	roots = append(roots, a.state.needed()...)
 	for _, in := range a.state.Past {
 		roots = append(roots, in.Policy)
 	}
@@ -25,12 +28,41 @@ func (a *Agent) collect(v *view) error {
 	if err != nil {
 		return fmt.Errorf("collect what is not needed: %w", err)
 	}
+	// The papers of the past name images that may go: only what they are read by stays.
+	images := slices.Collect(maps.Keys(keep))
 	for _, in := range a.state.Past {
 		for _, d := range in.papers() {
 			keep[d] = true
 		}
 	}
-	return a.store.GC(keep)
+	if err := a.store.GC(keep); err != nil {
+		return err
+	}
+	a.prune(ctx, images)
+	return nil
+}
+
+// prune removes from the engine the images that it once pulled from here, but
+// for those in keep, which may name any content. What stays on a failure is
+// looked at after the next change, so a failure is no error of the cycle.
+func (a *Agent) prune(ctx context.Context, keep []digest.Digest) {
+	engine, ok := a.applier.(apply.Housekeeper)
+	if !ok {
+		return
+	}
+	if _, err := engine.Prune(ctx, keep); err != nil && ctx.Err() == nil {
+		a.warn("images that nothing needs are still in the engine", "error", err.Error())
+	}
+}
+
+// needed is what installations rest on and return to: their bundles and papers.
+func (s *state) needed() []digest.Digest {
+	var out []digest.Digest
+	for _, in := range s.Installed {
+		out = append(out, in.Bundle)
+		out = append(out, in.papers()...)
+	}
+	return out
 }
 
 // papers are the small documents of an installation: what its verdict rested

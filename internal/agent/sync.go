@@ -162,7 +162,7 @@ func (a *Agent) followOrders(ctx context.Context, system time.Time, scope Scope,
 		return err
 	}
 	if slices.ContainsFunc(res.Changes, func(c Change) bool { return c.moved }) {
-		return a.collect(view)
+		return a.collect(ctx, view)
 	}
 	return nil
 }

@@ -40,8 +40,11 @@ type Compose struct {
 // ImageName is the one name under which the engine knows an image: constant in
 // all but the digest, since a name that changed would restart every container.
 func ImageName(registry string, manifest ocispec.Descriptor) string {
-	return registry + "/c@" + string(manifest.Digest)
+	return registry + imagePath + "@" + string(manifest.Digest)
 }
+
+// imagePath is the one repository of the loopback registry (store.Handler).
+const imagePath = "/c"
 
 // Render implements [Applier].
 func (c *Compose) Render(ctx context.Context, v *verify.Verdict, archive func(ocispec.Descriptor) ([]byte, error)) ([]verify.Render, error) {

@@ -27,7 +27,7 @@ const (
 	// engineMargin is what a task on the engine may take beyond the timeout that
 	// it was given and keeps itself.
 	engineMargin = 30 * time.Second
-	// observeDeadline bounds looking at what runs.
+	// observeDeadline bounds looking at what runs, or at the engine itself.
 	observeDeadline = 60 * time.Second
 	// stderrEnds is how much of the beginning and of the end of a program's
 	// complaints an error repeats.
@@ -90,6 +90,16 @@ func (p *Program) observe(ctx context.Context, in ObserveInput) (ObserveResult, 
 // remove takes a project away.
 func (p *Program) remove(ctx context.Context, in RemoveInput) (RemoveResult, error) {
 	return call[RemoveResult](ctx, p, task.Remove, in, seconds(in.TimeoutSeconds)+engineMargin)
+}
+
+// info looks at the engine itself.
+func (p *Program) info(ctx context.Context, in task.InfoInput) (InfoResult, error) {
+	return call[InfoResult](ctx, p, task.Info, in, observeDeadline)
+}
+
+// prune removes images that nobody needs.
+func (p *Program) prune(ctx context.Context, in PruneInput) (PruneResult, error) {
+	return call[PruneResult](ctx, p, task.Prune, in, seconds(in.TimeoutSeconds)+engineMargin)
 }
 
 func seconds(n int) time.Duration { return time.Duration(n) * time.Second }

@@ -26,4 +26,7 @@ type (
 	RemoveInput   = task.RemoveInput
 	RemoveResult  = task.RemoveResult
 	Service       = task.Service
+	InfoResult    = task.InfoResult
+	PruneInput    = task.PruneInput
+	PruneResult   = task.PruneResult
 )

@@ -46,9 +46,11 @@ func Run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 		task.Apply:   task.Handle(Apply),
 		task.Observe: task.Handle(Observe),
 		task.Remove:  task.Handle(Remove),
+		task.Info:    task.Handle(Info),
+		task.Prune:   task.Handle(Prune),
 	}
 	if len(args) != 1 || tasks[task.Name(args[0])] == nil {
-		return fmt.Errorf("usage: applier-compose render|apply|observe|remove, with a request on standard input (the agent and the publisher start this program)")
+		return fmt.Errorf("usage: applier-compose render|apply|observe|remove|info|prune, with a request on standard input (the agent and the publisher start this program)")
 	}
 	clearEnvironment()
 	name := task.Name(args[0])

@@ -114,7 +114,10 @@ func newSerialSite(t *testing.T) *site {
 
 // image pushes an image of the test application under a name of its own and
 // returns the reference by digest.
-func (s *site) image(source string) string {
+func (s *site) image(source string) string { return s.imageIn("app", source) }
+
+// imageIn is image in another repository of the registry.
+func (s *site) imageIn(repository, source string) string {
 	s.t.Helper()
 	layer, err := appLayer()
 	if err != nil {
@@ -131,7 +134,7 @@ func (s *site) image(source string) string {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	ref := s.registry + "/app@" + must(img.Digest()).String()
+	ref := s.registry + "/" + repository + "@" + must(img.Digest()).String()
 	if err := remote.Write(must(name.NewDigest(ref)), img); err != nil {
 		s.t.Fatal(err)
 	}

@@ -9,6 +9,8 @@
 //	applier-compose apply    the exact project -> running containers
 //	applier-compose observe  what runs under a project name
 //	applier-compose remove   take it away
+//	applier-compose info     what the engine is and what of ours it stores
+//	applier-compose prune    remove the images of ours that nobody needs
 //
 // The name of the task is the program's only argument and is repeated in the
 // request: the program has to confine itself for a render before it has read
@@ -28,7 +30,7 @@ import (
 	"github.com/consign-dev/consign/internal/reason"
 )
 
-// Name says which of the four tasks a request is.
+// Name says which of the tasks a request is.
 type Name string
 
 // The tasks. The text is the program's argument, too.
@@ -37,6 +39,8 @@ const (
 	Apply   Name = "apply"
 	Observe Name = "observe"
 	Remove  Name = "remove"
+	Info    Name = "info"
+	Prune   Name = "prune"
 )
 
 // Labels that mark every object which Consign makes in an engine. An object
@@ -60,7 +64,7 @@ const (
 )
 
 // Request is the line on standard input. Input is one of RenderInput,
-// ApplyInput, ObserveInput and RemoveInput, as Task says.
+// ApplyInput, ObserveInput, RemoveInput, InfoInput and PruneInput, as Task says.
 type Request struct {
 	Task  Name            `json:"task"`
 	Input json.RawMessage `json:"input"`
