@@ -17,8 +17,7 @@ import (
 // the root as well: a policy that names another root begins anew, which is how
 // an operator recovers from a supplier who lost the old one.
 func OpenSupplier(dir, name string, root []byte) (*tufclient.Client, error) {
-	sum := sha256.Sum256(root)
-	at := filepath.Join(dir, name+"-"+hex.EncodeToString(sum[:8]))
+	at := supplierDir(dir, name, root)
 	client, err := tufclient.Open(at)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return client, err
@@ -34,4 +33,15 @@ func OpenSupplier(dir, name string, root []byte) (*tufclient.Client, error) {
 		return nil, err
 	}
 	return tufclient.Open(at)
+}
+
+// LookSupplier is [OpenSupplier] for a reader: a channel that is new here is
+// fs.ErrNotExist, and nothing is begun.
+func LookSupplier(dir, name string, root []byte) (*tufclient.Client, error) {
+	return tufclient.Open(supplierDir(dir, name, root))
+}
+
+func supplierDir(dir, name string, root []byte) string {
+	sum := sha256.Sum256(root)
+	return filepath.Join(dir, name+"-"+hex.EncodeToString(sum[:8]))
 }

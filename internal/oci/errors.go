@@ -23,6 +23,9 @@ import (
 // there at the next try.
 var ErrNotFound = errors.New("not found in the registry")
 
+// ErrDenied says that the registry wants other credentials, or any.
+var ErrDenied = errors.New("check the credentials for this host in the Docker configuration ('docker login')")
+
 // errDeadline is the cancellation cause when an object took longer than its
 // size allows.
 var errDeadline = errors.New("the transfer took longer than its size allows")
@@ -34,9 +37,6 @@ var errTooSlow = errors.New("the source sent less than the minimum rate")
 // maxErrorBody bounds what is read of an error answer; registries write a few
 // hundred bytes.
 const maxErrorBody = 16 << 10
-
-// checkCredentials is what to do when a registry lets nobody in.
-const checkCredentials = "check the credentials for this host in the Docker configuration ('docker login')"
 
 // fail turns an error of the transport or of oras into one with a reason. The
 // text never contains a URL: redirect targets carry signatures in their query.
@@ -53,7 +53,7 @@ func (r *Repository) fail(ctx context.Context, op string, err error) error {
 	case errors.Is(err, errdef.ErrNotFound):
 		return reason.New(reason.Unreachable, "%s: %w", op, ErrNotFound)
 	case errors.Is(err, auth.ErrBasicCredentialNotFound):
-		return reason.New(reason.Unreachable, "%s: the registry asks for a password and the Docker configuration has none for this host; %s", op, checkCredentials)
+		return reason.New(reason.Unreachable, "%s: the registry asks for a password and the Docker configuration has none for this host; %w", op, ErrDenied)
 	case errors.As(err, &answer):
 		return statusError(op, answer.StatusCode, answer.Errors)
 	}
@@ -107,7 +107,7 @@ func statusError(op string, status int, details errcode.Errors) error {
 	case http.StatusNotFound:
 		return reason.New(reason.Unreachable, "%s: %w%s", op, ErrNotFound, said)
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return reason.New(reason.Unreachable, "%s: %s; %s", op, answer, checkCredentials)
+		return reason.New(reason.Unreachable, "%s: %s; %w", op, answer, ErrDenied)
 	case http.StatusPreconditionFailed, http.StatusConflict:
 		return reason.New(reason.Conflict, "%s: %s", op, answer)
 	case http.StatusRequestEntityTooLarge:

@@ -71,6 +71,12 @@ func (c *Client) Repository(name string) (*Repository, error) {
 	}, nil
 }
 
+// TLS reports whether the registry is asked over TLS: every host but a loopback one.
+func (r *Repository) TLS() bool { return !r.remote.PlainHTTP }
+
+// Host is the registry's host, with its port if one was given.
+func (r *Repository) Host() string { return r.remote.Reference.Registry }
+
 // Name is the name the repository was made with.
 func (r *Repository) Name() string { return r.name }
 

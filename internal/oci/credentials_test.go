@@ -1,0 +1,63 @@
+package oci
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/consign-dev/consign/internal/reason"
+)
+
+func TestDockerConfigurationIsDescribed(t *testing.T) {
+	dir := t.TempDir()
+	for text, want := range map[string]struct {
+		secrets bool
+		code    reason.Code
+	}{
+		`{"auths":{"registry.example":{"auth":"dTpw"}},"other":1}`:                       {true, ""},
+		`{"auths":{"registry.example":{"identitytoken":"t"}}}`:                           {true, ""},
+		`{"auths":{"registry.example":{}},"credHelpers":{"registry.example":"no-such"}}`: {false, ""},
+		`{}`: {false, ""},
+		`{`:  {false, reason.Malformed},
+		`[]`: {false, reason.Malformed},
+	} {
+		path := filepath.Join(dir, "config.json")
+		if err := os.WriteFile(path, []byte(text), 0o640); err != nil {
+			t.Fatal(err)
+		}
+		c, err := LookDockerConfig(path)
+		if c.Secrets != want.secrets || reason.Of(err) != want.code || c.Path != path || c.Mode.Perm() != 0o640 {
+			t.Errorf("%s: %+v, %v", text, c, err)
+		}
+	}
+}
+
+func TestPlaceOfTheDockerConfiguration(t *testing.T) {
+	t.Setenv("HOME", "/home/a")
+	t.Setenv("DOCKER_CONFIG", "")
+	for file, want := range map[string]string{"": "/home/a/.docker/config.json", "/etc/c.json": "/etc/c.json"} {
+		if c, err := LookDockerConfig(file); c.Path != want || !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%q: %+v, %v", file, c, err)
+		}
+	}
+	t.Setenv("DOCKER_CONFIG", "/d")
+	if c, _ := LookDockerConfig(""); c.Path != "/d/config.json" {
+		t.Errorf("DOCKER_CONFIG: %+v", c)
+	}
+	t.Setenv("DOCKER_CONFIG", "")
+	t.Setenv("HOME", "")
+	if c, err := LookDockerConfig(""); c.Path != "" || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no home: %+v, %v", c, err)
+	}
+}
+
+func TestHasCredentials(t *testing.T) {
+	c := newClient(t, Options{DockerConfig: dockerConfig(t, "registry.example")})
+	for host, want := range map[string]bool{"registry.example": true, "other.example": false} {
+		if got, err := c.HasCredentials(t.Context(), host); got != want || err != nil {
+			t.Errorf("%s: %t, %v", host, got, err)
+		}
+	}
+}
