@@ -15,6 +15,6 @@ func newRoot() *cobra.Command {
 	root := cli.Root("agent", "install on this device what its operator signed, and nothing else")
 	g := &globals{}
 	g.addFlags(root)
-	root.AddCommand(initCommand(g), syncCommand(g), runCommand(g), approveCommand(g), verifyCommand(g), statusCommand(g), logCommand(g))
+	root.AddCommand(initCommand(g), syncCommand(g), runCommand(g), approveCommand(g), verifyCommand(g), statusCommand(g), doctorCommand(g), logCommand(g))
 	return root
 }

@@ -21,7 +21,7 @@ var layers = [][]string{
 	// what is done with a verdict, and what makes something to verify
 	{"internal/apply", "internal/apply/compose", "internal/pack"},
 	// the roles
-	{"internal/publish", "internal/agent", "internal/auditor"},
+	{"internal/publish", "internal/agent", "internal/agent/doctor", "internal/auditor"},
 	// the programs
 	{"cmd/publisher", "cmd/agent", "cmd/auditor", "cmd/applier-compose"},
 }

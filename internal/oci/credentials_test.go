@@ -1,10 +1,14 @@
 package oci
 
 import (
+	"crypto/tls"
 	"errors"
 	"io/fs"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/consign-dev/consign/internal/reason"
@@ -59,5 +63,35 @@ func TestHasCredentials(t *testing.T) {
 		if got, err := c.HasCredentials(t.Context(), host); got != want || err != nil {
 			t.Errorf("%s: %t, %v", host, got, err)
 		}
+	}
+}
+
+// Whoever has to help a person can tell the errors apart: credentials that are
+// missing or refused, and a certificate that nobody here vouches for.
+func TestErrorsSayWhatIsAboutCredentialsAndCertificates(t *testing.T) {
+	denies := func(challenge string, status int) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("WWW-Authenticate", challenge)
+			w.WriteHeader(status)
+		})
+	}
+	for name, h := range map[string]http.Handler{
+		"none for a basic challenge": denies(`Basic realm="test"`, http.StatusUnauthorized),
+		"no challenge":               denies("", http.StatusUnauthorized),
+		"not this one":               denies("", http.StatusForbidden),
+	} {
+		srv := serve(t, h)
+		_, err := repository(t, newClient(t, Options{}), srv.host()+"/acme/app").ResolveTag(t.Context(), "tuf")
+		if !errors.Is(err, ErrDenied) || !reason.Is(err, reason.Unreachable) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	srv := httptest.NewTLSServer(denies("", http.StatusOK))
+	t.Cleanup(srv.Close)
+	repo := repository(t, newClient(t, Options{LoopbackTLS: true}), strings.TrimPrefix(srv.URL, "https://")+"/acme/app")
+	_, err := repo.ResolveTag(t.Context(), "tuf")
+	var untrusted *tls.CertificateVerificationError
+	if !errors.As(err, &untrusted) || errors.Is(err, ErrDenied) || !repo.TLS() {
+		t.Errorf("an unknown authority: %v", err)
 	}
 }
