@@ -44,18 +44,20 @@ refused() {
   say "refused with reason $reason (exit $code); the running application was not touched"
 }
 
+# answer PORT: what the application says there.
 answer() {
-  exec 3<>"/dev/tcp/127.0.0.1/$app_port"
+  exec 3<>"/dev/tcp/127.0.0.1/$1"
   printf 'GET / HTTP/1.0\r\nHost: localhost\r\n\r\n' >&3
   sed '1,/^\r$/d' <&3
   exec 3>&-
 }
 
+# expect TEXT [PORT]
 expect() {
-  local got
-  got=$(answer) || fail "the application does not answer"
+  local got port=${2:-$app_port}
+  got=$(answer "$port") || fail "the application does not answer"
   [ "$got" = "$1" ] || fail "the application answers '$got', expected '$1'"
-  say "GET http://127.0.0.1:$app_port/ answers: $got"
+  say "GET http://127.0.0.1:$port/ answers: $got"
 }
 
 start_registry() {
@@ -78,10 +80,10 @@ cleanup() {
   trap - EXIT INT TERM
   set +e
   # When the demo broke off, what it started on the engine is still ordered:
-  # take the order away and let the device obey.
-  if [ "$code" -ne 0 ] && [ -n "$registry_pid" ] && [ -d state ]; then
-    publisher undeploy hello --device press-07 --channel "$deployments" --keys plant --passphrase-file passphrase >/dev/null 2>&1
-    agent sync --config agent.yaml >/dev/null 2>&1
+  # take the orders away and let the devices obey.
+  if [ "$code" -ne 0 ] && [ -d state ]; then
+    [ -n "$registry_pid" ] || start_registry
+    take_back >/dev/null 2>&1
   fi
   stop_registry
   cd / && rm -rf "$work"
@@ -105,6 +107,14 @@ release() {
 
 publish() { run publisher publish "package-$1" --channel "$releases" --keys acme --passphrase-file passphrase; }
 deploy() { run publisher deploy "hello@$1" "${@:2}" --device press-07 --channel "$deployments" --keys plant --passphrase-file passphrase; }
+
+take_back() {
+  run publisher undeploy hello --device press-07 --channel "$deployments" --keys plant --passphrase-file passphrase
+  run agent sync --config agent.yaml
+  [ -f agent-08.yaml ] || return 0
+  run publisher undeploy hello --device press-08 --channel "$deployments" --keys plant --passphrase-file passphrase
+  run agent sync --config agent-08.yaml
+}
 
 printf 'only for this demo\n' >passphrase
 chmod 600 passphrase
@@ -223,7 +233,20 @@ run agent sync --config agent.yaml || code=$?
 expect 'Hello, line 3 (hello 1.1.0)'
 say "the device went back to 1.1.0 by itself, after judging it again; images go back, data does not"
 
-chapter "8. The auditor: the whole story, offline"
+chapter "8. A site without a network"
+sed "s|/state$|/state-08|; s|:$content_port|:$((content_port + 1))|" agent.yaml >agent-08.yaml
+run agent init --config agent-08.yaml --channel "$deployments" --root plant/root.json --device press-08
+run publisher device add press-08 --log-key "$(sed -n 's/^log key: //p' out)" --channel "$deployments" --keys plant --passphrase-file passphrase
+run publisher deploy hello@1.1.0 --set "greeting=Hello, line 4" --set "port=$((app_port + 1))" --device press-08 --channel "$deployments" --keys plant --passphrase-file passphrase
+run publisher copy "$releases" oci:stick --root acme-root.json --release hello@1.1.0
+run publisher copy "$deployments" oci:stick --root plant/root.json --device press-08
+stop_registry
+say "the registry is gone; the stick is in the device press-08"
+run agent sync --config agent-08.yaml --from stick
+expect 'Hello, line 4 (hello 1.1.0)' "$((app_port + 1))"
+start_registry
+
+chapter "9. The auditor: the whole story, offline"
 run auditor verify state/log --key "$log_key" --since kept.checkpoint
 run auditor events state/log --key "$log_key"
 cp -r state/log copy
@@ -232,7 +255,6 @@ printf 'X' | dd of="$entries" bs=1 seek=300 conv=notrunc status=none
 say "one byte of a copy of the log is changed:"
 if run auditor verify copy --key "$log_key"; then fail "the auditor did not find the changed byte"; fi
 
-chapter "9. The end: the order is taken back, and the device obeys"
-run publisher undeploy hello --device press-07 --channel "$deployments" --keys plant --passphrase-file passphrase
-run agent sync --config agent.yaml
+chapter "10. The end: the orders are taken back, and the devices obey"
+take_back
 say "done; nothing is left running"
