@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
 	"oras.land/oras-go/v2/registry/remote/auth"
 
 	"github.com/consign-dev/consign/internal/reason"
@@ -36,7 +37,7 @@ func LookDockerConfig(file string) (DockerConfig, error) {
 	if c.Path == "" {
 		return c, fs.ErrNotExist
 	}
-	f, err := os.Open(c.Path)
+	f, err := os.OpenFile(c.Path, os.O_RDONLY|unix.O_NONBLOCK, 0) // never waits for a pipe
 	if err != nil {
 		return c, fmt.Errorf("read Docker configuration: %w", err)
 	}

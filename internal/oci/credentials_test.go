@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/consign-dev/consign/internal/reason"
 )
 
@@ -35,6 +37,16 @@ func TestDockerConfigurationIsDescribed(t *testing.T) {
 		if c.Secrets != want.secrets || reason.Of(err) != want.code || c.Path != path || c.Mode.Perm() != 0o640 {
 			t.Errorf("%s: %+v, %v", text, c, err)
 		}
+	}
+}
+
+func TestAPipeIsNoDockerConfiguration(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.json")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LookDockerConfig(path); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("got %v", err)
 	}
 }
 
