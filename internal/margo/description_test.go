@@ -74,7 +74,7 @@ func TestDescriptionRules(t *testing.T) {
 		"unknown field":       {"deploymentProfiles:", "deploymentProfile:", `did you mean "deploymentProfiles"?`},
 		"bad extension":       {"apiVersion: v1\n", "apiVersion: v1\nx-Acme-extensions: {}\n", "or an extension, x-<name>-extensions"},
 		"scalar extension":    {"apiVersion: v1\n", "apiVersion: v1\nx-acme-extensions: 1\n", "must be a mapping"},
-		"reserved extension":  {"    id: line-monitor-helm\n", "    id: line-monitor-helm\n    x-consign-extensions: {}\n", "reserved for the deployment"},
+		"reserved extension":  {"    id: line-monitor-helm\n", "    id: line-monitor-helm\n    x-consign-extensions: {bundle: {}}\n", "the rest is the deployment's"},
 		"id":                  {"id: com-example-line-monitor\n", "id: Com.Example\n", "id: \"Com.Example\" must be"},
 		"version not a tag":   {"version: 1.4.0\n", "version: 1.4.0+7\n", "cannot be an OCI tag"},
 		"version a number":    {"version: 1.4.0\n", "version: 1.4\n", "metadata.version: must be text: write it in quotes"},

@@ -14,7 +14,8 @@ import (
 // is for this application and version, its profile is one of the package's
 // with nothing changed and nothing added but the order, every parameter is the
 // package's with its targets, none is missing that the package gives a value or
-// demands one for, and every value satisfies its schema. Parsed values are
+// demands one for, every value satisfies its schema, and exactly the parameters
+// that the package marks as secret have the name of a secret in their place. Parsed values are
 // compared, not text. The error has reason deployment-mismatch.
 //
 // This is what keeps a stolen deploy key from reaching anything but declared
@@ -30,9 +31,10 @@ func (d *ApplicationDeployment) fits(desc *ApplicationDescription) error {
 	if d.Spec.ApplicationID != desc.ID {
 		return fmt.Errorf("spec.applicationId is %.80q, the package is %.80q", d.Spec.ApplicationID, desc.ID)
 	}
+	var order Order
 	if _, ordered := d.Spec.DeploymentProfile.Extensions[ExtensionKey]; ordered {
-		order, err := d.Order()
-		if err != nil {
+		var err error
+		if order, err = d.Order(); err != nil {
 			return err
 		}
 		if order.Bundle.Version != desc.Metadata.Version {
@@ -41,6 +43,9 @@ func (d *ApplicationDeployment) fits(desc *ApplicationDescription) error {
 	}
 	profile, err := d.Spec.DeploymentProfile.find(desc)
 	if err != nil {
+		return err
+	}
+	if err := desc.secretsFit(order.Secrets, profile); err != nil {
 		return err
 	}
 	return d.parametersFit(desc, profile)
@@ -80,7 +85,10 @@ func (p *DeployedProfile) copyOf(want *DeploymentProfile) error {
 	if !reflect.DeepEqual(p.DeviceConstraints, want.DeviceConstraints) {
 		return errors.New("deviceConstraints differ")
 	}
-	return sameExtensions(p.Extensions.without(ExtensionKey), want.Extensions)
+	if err := p.sameMarks(want); err != nil {
+		return err
+	}
+	return sameExtensions(p.Extensions.without(ExtensionKey), want.Extensions.without(ExtensionKey))
 }
 
 func (c Component) copyOf(want Component) error {
@@ -119,6 +127,9 @@ func (d *ApplicationDeployment) parametersFit(desc *ApplicationDescription, prof
 		declared, ok := desc.Parameters[name]
 		if !ok {
 			return fmt.Errorf("%s, the package does not declare it", unknown("parameter", name, desc.Parameters))
+		}
+		if profile.secret(name) {
+			return fmt.Errorf("parameters.%s: the package marks it as secret, so a deployment may name a file of the device for it and never carry its value", shortName(name))
 		}
 		param := d.Spec.Parameters[name]
 		if !slices.EqualFunc(param.Targets, declared.reaches(profile.Components), sameTarget) {

@@ -26,6 +26,9 @@ func FuzzParseDescription(f *testing.F) {
 	f.Add([]byte("apiVersion: v1\nid: a\nmetadata: {name: a, version: '1', catalog: {organization: [{name: a}]}}\n" +
 		"deploymentProfiles: [{type: compose, id: p, components: [{name: c, properties: {repository: 'oci://h/p', revision: 1.0.0}}]}]\n" +
 		"parameters: {p: {value: 1.0, targets: [{pointer: P, components: [c]}]}}\n"))
+	f.Add([]byte("apiVersion: v1\nid: a\nmetadata: {name: a, version: '1', catalog: {organization: [{name: a}]}}\n" +
+		"deploymentProfiles: [{type: compose, id: p, x-consign-extensions: {secretParameters: [s]}, components: [{name: c, properties: {repository: 'oci://h/p', revision: 1.0.0}}]}]\n" +
+		"parameters: {s: {targets: [{pointer: S, components: [c]}]}}\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		d, err := margo.ParseDescription(data)
 		if err != nil {

@@ -42,8 +42,9 @@ import (
 // directory.
 const DescriptionFile = "margo.yaml"
 
-// ExtensionKey is the extension of a deployment's profile that holds an
-// [Order]. A package must not use it on a profile.
+// ExtensionKey is the extension of a profile that is ours: in a deployment it
+// holds an [Order], in a package at most secretParameters, the names of the
+// parameters whose values never travel in a deployment.
 const ExtensionKey = "x-consign-extensions"
 
 // ParseDescription reads an ApplicationDescription (Margo 1.0.0-rc.3,

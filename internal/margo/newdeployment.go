@@ -25,7 +25,11 @@ type NewDeploymentInput struct {
 	// parameter. They count where Values has none; parameters that the package
 	// no longer has are dropped.
 	Previous map[string]any
-	Order    Order
+	// Secrets are the names of the device's files for secret parameters, and
+	// PreviousSecrets those of the deployment that this one replaces.
+	Secrets, PreviousSecrets map[string]string
+	// Order is what is ordered; its secrets are filled in.
+	Order Order
 }
 
 // NewDeployment writes an ApplicationDeployment that fits the package: the
@@ -45,6 +49,14 @@ func NewDeployment(desc *ApplicationDescription, in NewDeploymentInput) ([]byte,
 	if err != nil {
 		return nil, err
 	}
+	if in.Order.Secrets, err = desc.fillSecrets(profile, in); err != nil {
+		return nil, err
+	}
+	marked, err := profile.marks()
+	if err != nil {
+		return nil, fmt.Errorf("write deployment: %w", err)
+	}
+	in.Order.SecretParameters = marked.SecretParameters
 	order, err := in.Order.extension()
 	if err != nil {
 		return nil, fmt.Errorf("write deployment: %w", err)
@@ -113,9 +125,12 @@ func withID(id string) string {
 	return fmt.Sprintf(" and id %.80q", id)
 }
 
+func mismatch(format string, args ...any) error {
+	return reason.New(reason.DeploymentMismatch, format, args...)
+}
+
 // fill chooses the values of the parameters that the profile's components get.
 func (d *ApplicationDescription) fill(profile *DeploymentProfile, in NewDeploymentInput) (map[string]Parameter, error) {
-	mismatch := func(format string, args ...any) error { return reason.New(reason.DeploymentMismatch, format, args...) }
 	for _, name := range sortedKeys(in.Values) {
 		p, ok := d.Parameters[name]
 		if !ok {
@@ -128,7 +143,7 @@ func (d *ApplicationDescription) fill(profile *DeploymentProfile, in NewDeployme
 	out := map[string]Parameter{}
 	for _, name := range sortedKeys(d.Parameters) {
 		targets := d.Parameters[name].reaches(profile.Components)
-		if len(targets) == 0 {
+		if len(targets) == 0 || profile.secret(name) {
 			continue
 		}
 		value, err := d.choose(name, in)

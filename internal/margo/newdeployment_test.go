@@ -69,7 +69,6 @@ func TestNewDeploymentRefuses(t *testing.T) {
 		"digest":            {"", func(in *margo.NewDeploymentInput) { in.Order.Bundle.Digest = "sha256:ab" }, reason.Malformed, "bundle.digest"},
 		"other version":     {"", func(in *margo.NewDeploymentInput) { in.Order.Bundle.Version = "1.5.0" }, reason.DeploymentMismatch, "version"},
 		"volumes":           {"", func(in *margo.NewDeploymentInput) { in.Order.OnRemove.Volumes = "burn" }, reason.Malformed, "neither keep nor delete"},
-		"secrets":           {"", func(in *margo.NewDeploymentInput) { in.Order.Secrets = map[string]string{"siteName": "f"} }, reason.Malformed, "delivers no secrets"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if c.doc == "" {

@@ -16,9 +16,12 @@ type Order struct {
 	// never below the policy's minimum.
 	AllowDowngrade bool     `json:"allowDowngrade,omitempty"`
 	OnRemove       OnRemove `json:"onRemove,omitzero"`
-	// Secrets names, per parameter, a file on the device that holds the value.
-	// This version delivers none and refuses an order that has some.
+	// Secrets names, per parameter that the package marks as secret, a file on the
+	// device that holds the value.
 	Secrets map[string]string `json:"secrets,omitempty"`
+	// SecretParameters is the package's own mark, repeated: the extension is one
+	// mapping, and Margo has what the package wrote in it carried along.
+	SecretParameters []string `json:"secretParameters,omitempty"`
 }
 
 // BundleRef names a released bundle.
@@ -69,9 +72,7 @@ func (o Order) validate(p *problems) {
 	if v := o.OnRemove.Volumes; v != "" && v != "keep" && v != "delete" {
 		p.add("onRemove.volumes: %.40q is neither keep nor delete", v)
 	}
-	if len(o.Secrets) > 0 {
-		p.add("secrets: this version delivers no secrets, remove them")
-	}
+	o.validateSecrets(p)
 }
 
 // extension is the order as the content of an extension.

@@ -73,6 +73,7 @@ func (d *ApplicationDescription) validate(p *problems) {
 		d.Configuration.validate(p, d.Parameters)
 		d.validateLists(p, types)
 	}
+	d.validateMarks(p)
 }
 
 // validateProfiles returns, for each name of a component, the types of the
@@ -120,9 +121,6 @@ func (d *ApplicationDescription) validateLists(p *problems, types map[string][]s
 
 func (p *DeploymentProfile) validate(out *problems, at string) {
 	validateProfileParts(out, at, p.Type, p.Components, p.DeviceConstraints)
-	if _, reserved := p.Extensions[ExtensionKey]; reserved {
-		out.add("%s: %s is reserved for the deployment", at, ExtensionKey)
-	}
 	if c := p.DeviceConstraints; c != nil && c.CapacityRequirements != nil && c.CapacityRequirements.CPU != nil &&
 		slices.Contains(c.CapacityRequirements.CPU.Architectures, "other") && p.Description == "" {
 		out.add("%s.description is missing: architecture other must be explained in it", at)
