@@ -91,7 +91,7 @@ func ping(ctx context.Context, cl *client.Client, address string) error {
 func composeService(ctx context.Context, cl *client.Client, address string) (api.Compose, error) {
 	cli, err := command.NewDockerCli(
 		command.WithBaseContext(ctx),
-		command.WithAPIClient(cl),
+		command.WithAPIClient(exactOwner{cl}),
 		command.WithInputStream(io.NopCloser(strings.NewReader(""))),
 		command.WithCombinedStreams(os.Stderr),
 	)
@@ -102,6 +102,18 @@ func composeService(ctx context.Context, cl *client.Client, address string) (api
 		return nil, err
 	}
 	return compose.NewComposeService(cli, compose.WithPrompt(keepData))
+}
+
+// exactOwner copies files into containers with the owner that is written beside
+// them. Compose, once a secret or config names one, asks the engine for the
+// service's user instead, whom the engine looks for among the users of its own
+// machine, and fails where there is none of that name.
+type exactOwner struct{ client.APIClient }
+
+// CopyToContainer implements [client.APIClient].
+func (c exactOwner) CopyToContainer(ctx context.Context, id string, o client.CopyToContainerOptions) (client.CopyToContainerResult, error) {
+	o.CopyUIDGID = false
+	return c.APIClient.CopyToContainer(ctx, id, o)
 }
 
 // keepData answers the only question that Compose asks in our tasks: whether
