@@ -63,7 +63,7 @@ var attacks = map[string]struct {
 	"C4: empty config":               {service("configs: [c]") + "configs: {c: {content: ''}}", []string{"configs.c.content"}},
 	"C4: config climbing out":        {service("configs: [{source: c, target: '/etc/../../x'}]") + "configs: {c: {content: x}}", []string{"services.web.configs[0].target"}},
 	"C4: external config":            {service("configs: [c]") + "configs: {c: {external: true}}", []string{"configs.c.external"}},
-	"C4: secret":                     {service("secrets: [s]") + "secrets: {s: {file: /etc/shadow}}", []string{"services.web.secrets", "secrets"}},
+	"C4: secret":                     {service("secrets: [s]") + "secrets: {s: {file: /etc/shadow}}", []string{"secrets.s.file", "secrets"}},
 	"C4: label file":                 {service("label_file: ['/etc/shadow']"), []string{"services.web.label_file"}},
 	"C4: credential spec":            {service("credential_spec: {file: x}"), []string{"services.web.credential_spec"}},
 	"C5: host environment":           {service("environment: [HOME]"), []string{"services.web.environment.HOME (has no value"}},

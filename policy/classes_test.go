@@ -200,8 +200,8 @@ func skeleton(t *testing.T) map[string]any {
 		"logging":{"driver":"local","options":{"max-size":"1m"}},"networks":{"n":{}},"ports":[{"target":80}],
 		"devices":[{"source":"/dev/ttyUSB0","target":"/dev/ttyUSB0","permissions":"rw"}],
 		"volumes":[{"type":"bind","source":"/srv/a","target":"/v","bind":{}},{"type":"volume","source":"v","target":"/v","volume":{}},{"type":"tmpfs","target":"/t","tmpfs":{"size":"1000"}}],
-		"configs":[{"source":"c"}]}},
-		"networks":{"n":{"name":"press_n","ipam":{}}},"volumes":{"v":{"name":"press_v"}},"configs":{"c":{"content":"x"}}}`), &tree)
+		"configs":[{"source":"c"}],"secrets":[{"source":"s","target":"/run/secrets/s"}]}},
+		"networks":{"n":{"name":"press_n","ipam":{}}},"volumes":{"v":{"name":"press_v"}},"configs":{"c":{"content":"x"}},"secrets":{"s":{"environment":"line-7"}}}`), &tree)
 	if err != nil {
 		t.Fatal(err)
 	}

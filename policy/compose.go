@@ -18,6 +18,7 @@ const (
 	maxNetworks = 8
 	maxVolumes  = 64
 	maxConfigs  = 256
+	maxSecrets  = 64
 	maxLogFiles = 10
 )
 
@@ -27,11 +28,11 @@ var composeProject = also(fields(keysOf{
 	"networks": harmless(eachOf(maxNetworks, composeNetwork)),
 	"volumes":  harmless(eachOf(maxVolumes, composeVolume)),
 	"configs":  harmless(eachOf(maxConfigs, composeConfig)),
+	"secrets":  harmless(eachOf(maxSecrets, composeSecret)),
 
 	"include": never("other Compose files are outside the bundle"),
 	"jobs":    never("jobs are not supported; use a service that exits"),
 	"models":  never("models are fetched from outside the bundle and run by a program of the device"),
-	"secrets": never("secrets would be read from the device; this version delivers none"),
 	"version": never("obsolete, and in no resolved project"),
 }, "name", "services"), containerCount)
 
@@ -108,3 +109,18 @@ var composeConfig = fields(keysOf{
 	"driver_opts":     never("Swarm"),
 	"template_driver": never("Swarm"),
 }, "content")
+
+// A secret is a reference to one that the order gives the component; the
+// verifier compares the two. A file, or a form without a reference, would make
+// Compose mount a path of the device.
+var composeSecret = fields(keysOf{
+	"name":            harmless(text),
+	"environment":     harmless(matching(`^[a-z0-9][a-z0-9._-]{0,63}$`, "the name of a secret of the device")),
+	"labels":          never("nothing bears them"),
+	"file":            never("it is a file of the device; a render names a secret"),
+	"content":         never("a render holds no secret"),
+	"external":        neverBut(false, "it is outside the bundle"),
+	"driver":          never("Swarm"),
+	"driver_opts":     never("Swarm"),
+	"template_driver": never("Swarm"),
+}, "environment")

@@ -96,7 +96,7 @@ var composeService = also(also(fields(keysOf{
 	"volume_driver": never("it is a program of the device"),
 	"tmpfs":         granted("limits.tmpfs", listOf(composeTmpfs)),
 	"configs":       harmless(listOf(composeConfigUse)),
-	"secrets":       never("secrets would be read from the device; this version delivers none"),
+	"secrets":       harmless(listOf(composeSecretUse)),
 
 	// What runs code, or takes something, outside of the containers (attack C9).
 	"build":              never("nothing is built on a device (attack C6)"),
@@ -191,3 +191,11 @@ var composeConfigUse = fields(keysOf{
 	"gid":    harmless(decimalText(0, 1<<31)),
 	"mode":   harmless(matching(`^0?[0-7]{1,4}$`, "an octal file mode")),
 }, "source")
+
+var composeSecretUse = fields(keysOf{
+	"source": harmless(nameOfDeclared("secrets")),
+	"target": harmless(matching(`^/run/secrets/[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}$`, "a file directly below /run/secrets")),
+	"uid":    harmless(decimalText(0, 1<<31)),
+	"gid":    harmless(decimalText(0, 1<<31)),
+	"mode":   harmless(matching(`^0?[0-7]{1,3}$`, "an octal file mode without special bits")),
+}, "source", "target")

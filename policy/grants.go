@@ -94,7 +94,7 @@ type walk struct {
 	grants   Grants
 	ceilings ceilings
 	project  string
-	declared map[string]map[string]any // "networks", "volumes", "configs" -> names
+	declared map[string]map[string]any // "networks", "volumes", "configs", "secrets" -> names
 	service  string                    // the service that is looked at
 	asks     []ask
 	more     int
@@ -103,7 +103,7 @@ type walk struct {
 func newWalk(g Grants, tree map[string]any) *walk {
 	w := &walk{grants: g, ceilings: g.Limits.ceilings(), declared: map[string]map[string]any{}}
 	w.project, _ = tree["name"].(string)
-	for _, section := range []string{"networks", "volumes", "configs"} {
+	for _, section := range []string{"networks", "volumes", "configs", "secrets"} {
 		w.declared[section], _ = tree[section].(map[string]any)
 	}
 	return w
