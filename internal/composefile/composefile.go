@@ -16,8 +16,9 @@
 //
 // Both the publisher and the applier use it, and neither gives it anything but
 // the archive and the values: no environment of the host, no file outside the
-// archive and no network can enter a project. What a project may ask of the
-// machine is a question for the policy, which is put to the encoded project.
+// archive and no network can enter a project. Secrets never do: a project names
+// those that it wants ([Vars]). What a project may ask of the machine is a
+// question for the policy, which is put to the encoded project.
 //
 // The trap: compose-go reads files and the environment whenever an option lets
 // it. Every option that does is turned off here, what it would have read is

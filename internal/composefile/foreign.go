@@ -21,7 +21,6 @@ var foreignTop = map[string]refusal{
 	"include": {reason.Render, "other Compose files are not read; copy what is needed into " + ComposeFile},
 	"jobs":    {reason.Render, "jobs are not supported; use a service that exits"},
 	"models":  {reason.Grant, "models are fetched from outside the bundle"},
-	"secrets": {reason.Grant, "secrets would be read from the device; this version delivers none"},
 }
 
 var foreignService = map[string]refusal{
@@ -32,7 +31,6 @@ var foreignService = map[string]refusal{
 	"models":          {reason.Grant, "models are fetched from outside the bundle"},
 	"pre_start":       {reason.Grant, "lifecycle hooks are not granted"},
 	"provider":        {reason.Grant, "it would run a program of the device"},
-	"secrets":         {reason.Grant, "secrets would be read from the device; this version delivers none"},
 }
 
 func refuseForeign(tree map[string]any) error {

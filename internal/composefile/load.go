@@ -17,18 +17,19 @@ import (
 const workingDir = "/"
 
 // Load resolves the compose.yaml of an archive to a project of the given name
-// (a Compose project name). vars are all the variables there are: they are
-// what ${NAME} means, what a service's "environment" entry without a value
+// (a Compose project name). vars are all the variables there are: their values
+// are what ${NAME} means, what a service's "environment" entry without a value
 // takes, and what an env_file may refer to. A ${NAME} that has neither a value
 // nor a default is an error that names it.
 //
 // env_file and configs are read from the archive into the project, so that the
-// project needs no file beside it. Services under a profile are left out: no
-// profile is ever active. Refusals carry malformed or too-large (YAML), render
-// (what cannot be resolved from the archive alone), path (a file outside it)
-// or grant (what would reach for the machine: relative bind mounts, secrets, and
-// so on; what can be granted passes here and is for the policy).
-func Load(ctx context.Context, files Files, vars map[string]string, name string) (p *types.Project, err error) {
+// project needs no file beside it. Secrets become references, see [Vars].
+// Services under a profile are left out: no profile is ever active. Refusals
+// carry malformed or too-large (YAML), render (what cannot be resolved from the
+// archive alone), path (a file outside it) or grant (what would reach for the
+// machine: relative bind mounts, secrets from files, and so on; what can be
+// granted passes here and is for the policy).
+func Load(ctx context.Context, files Files, vars Vars, name string) (p *types.Project, err error) {
 	defer func() {
 		// compose-go asserts types of values that it has not validated yet.
 		if r := recover(); r != nil {
@@ -49,7 +50,10 @@ func Load(ctx context.Context, files Files, vars map[string]string, name string)
 	if err != nil {
 		return nil, withHint(reason.Wrap(reason.Render, fmt.Errorf("%s: %w", ComposeFile, err)), files)
 	}
-	if err := inline(p, files, vars); err != nil {
+	if err := referToSecrets(p, vars); err != nil {
+		return nil, reason.Wrap(reason.Render, fmt.Errorf("%s: %w", ComposeFile, err))
+	}
+	if err := inline(p, files, vars.Values); err != nil {
 		return nil, reason.Wrap(reason.Render, fmt.Errorf("%s: %w", ComposeFile, err))
 	}
 	return p, nil
@@ -77,11 +81,11 @@ func parseTree(data []byte) (map[string]any, error) {
 	return tree, nil
 }
 
-func resolve(ctx context.Context, tree map[string]any, vars map[string]string, name string) (*types.Project, error) {
+func resolve(ctx context.Context, tree map[string]any, vars Vars, name string) (*types.Project, error) {
 	details := types.ConfigDetails{
 		WorkingDir:  workingDir,
 		ConfigFiles: []types.ConfigFile{{Filename: ComposeFile, Config: tree}},
-		Environment: types.Mapping{}.Merge(vars),
+		Environment: types.Mapping{}.Merge(vars.Values),
 	}
 	p, err := loader.LoadWithContext(ctx, details, sealed, func(o *loader.Options) {
 		o.SetProjectName(name, true)

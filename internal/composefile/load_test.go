@@ -19,7 +19,7 @@ func load(t *testing.T, compose string, vars map[string]string, extra ...string)
 	for i := 0; i < len(extra); i += 2 {
 		files[extra[i]] = []byte(extra[i+1])
 	}
-	return Load(t.Context(), files, vars, "demo")
+	return Load(t.Context(), files, Vars{Values: vars}, "demo")
 }
 
 func mustLoad(t *testing.T, compose string, vars map[string]string, extra ...string) *types.Project {
@@ -300,10 +300,11 @@ func TestReplaceImages(t *testing.T) {
 func FuzzLoad(f *testing.F) {
 	f.Add([]byte(smallCompose))
 	f.Add([]byte(richCompose))
+	f.Add([]byte(secretCompose))
 	f.Add([]byte("services: {web: {image: i, extends: {service: 1}}}"))
 	f.Add([]byte("services: {a: {extends: b}, b: {extends: a}}"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		p, err := Load(t.Context(), Files{ComposeFile: data}, map[string]string{"GREETING": "g"}, "demo")
+		p, err := Load(t.Context(), Files{ComposeFile: data}, Vars{Values: map[string]string{"GREETING": "g"}, Secrets: map[string]string{"PASSWORD": "line-7"}}, "demo")
 		if err != nil {
 			if reason.Of(err) == reason.Internal {
 				t.Errorf("error without a reason: %v", err)
@@ -327,7 +328,7 @@ func TestMergedKeysAreJudged(t *testing.T) {
 		"x-a: &a {volumes: ['./here:/x']}\nservices: {web: {<<: *a, image: app}}":          "relative path",
 		"x-a: &a {web: {image: app, build: .}}\nservices: {<<: *a, other: {image: other}}": "build",
 	} {
-		_, err := Load(t.Context(), Files{ComposeFile: []byte(text)}, nil, "p")
+		_, err := Load(t.Context(), Files{ComposeFile: []byte(text)}, Vars{}, "p")
 		if err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s\n%v, want a refusal of %s", text, err, says)
 		}

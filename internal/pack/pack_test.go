@@ -306,3 +306,32 @@ func TestPlaces(t *testing.T) {
 		t.Errorf("%q", r.Warnings)
 	}
 }
+
+// What the author marks as secret is packed as a reference, and found where it
+// would get into the open.
+func TestSecretParameters(t *testing.T) {
+	newSecret := func() *source {
+		s := newSource(t).withLocalImage()
+		s.replace("margo.yaml", "    id: ", "    x-consign-extensions: {secretParameters: [password]}\n    id: ")
+		s.replace("margo.yaml", "\nparameters:\n", "\nparameters:\n  password: {targets: [{pointer: PASSWORD, components: [web]}]}\n")
+		s.replace("components/web/compose.yaml", "services:\n", "secrets: {db: {environment: PASSWORD}}\nservices:\n")
+		return s
+	}
+	newSecret().mustPack(nil)
+	for name, c := range map[string]struct{ file, old, new, text string }{
+		"default":       {"margo.yaml", "password: {targets", "password: {value: planted, targets", "has a value in the package"},
+		"not marked":    {"margo.yaml", "    x-consign-extensions: {secretParameters: [password]}\n", "", `"PASSWORD" is not the variable of a secret parameter`},
+		"interpolated":  {"components/web/compose.yaml", "services:\n", "services:\n  other: {image: \"acme/web:1.0\", command: [\"${PASSWORD}\"]}\n", "PASSWORD is secret"},
+		"as image name": {"components/web/compose.yaml", "acme/web:1.0", "acme/web:${PASSWORD:-1.0}", "PASSWORD"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSecret()
+			s.replace(c.file, c.old, c.new)
+			_, _, err := s.pack(nil)
+			wantError(t, err, c.text)
+			if strings.Contains(err.Error(), "planted") {
+				t.Errorf("quotes the value: %v", err)
+			}
+		})
+	}
+}

@@ -29,7 +29,7 @@ func (p *packer) collectImages(ctx context.Context, component string, files comp
 	if err := checkImageVariables(files, vars); err != nil {
 		return err
 	}
-	project, err := composefile.Load(ctx, files, vars, projectName)
+	project, err := composefile.Load(ctx, files, composefile.Vars{Values: vars, Secrets: secrets(p.desc, component)}, projectName)
 	if err != nil {
 		return err
 	}
@@ -50,6 +50,10 @@ func (p *packer) collectImages(ctx context.Context, component string, files comp
 func defaults(d *margo.ApplicationDescription, component string) map[string]string {
 	params := maps.Clone(d.Parameters)
 	for name, param := range params {
+		if d.Secret(name) {
+			delete(params, name)
+			continue
+		}
 		if param.Value == nil {
 			param.Value = placeholder
 			params[name] = param
@@ -57,6 +61,18 @@ func defaults(d *margo.ApplicationDescription, component string) map[string]stri
 	}
 	deployment := margo.ApplicationDeployment{Spec: margo.DeploymentSpec{Parameters: params}}
 	return deployment.ComponentValues(component)
+}
+
+// secrets are the variables that secret parameters set for a component, each
+// with a name as it could stand in a deployment.
+func secrets(d *margo.ApplicationDescription, component string) map[string]string {
+	names := map[string]string{}
+	for parameter := range d.Parameters {
+		if d.Secret(parameter) {
+			names[parameter] = placeholder
+		}
+	}
+	return d.ComponentSecrets(names, component)
 }
 
 // checkImageVariables refuses an image reference that a parameter could

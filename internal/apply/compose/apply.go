@@ -23,6 +23,9 @@ func Apply(ctx context.Context, in task.ApplyInput) (task.ApplyResult, error) {
 	if err != nil {
 		return task.ApplyResult{}, err
 	}
+	if err := deliver(p, in.Secrets); err != nil {
+		return task.ApplyResult{}, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(in.TimeoutSeconds)*time.Second)
 	defer cancel()
 	e, err := connect(ctx, in.Engine)

@@ -11,7 +11,6 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/containerd/errdefs"
 	"github.com/docker/compose/v5/pkg/api"
-	"github.com/docker/compose/v5/pkg/compose"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
@@ -25,6 +24,9 @@ func Observe(ctx context.Context, in task.ObserveInput) (task.ObserveResult, err
 	if len(in.Render) > 0 {
 		var err error
 		if want, err = readRender(ctx, in.Render, in.Digest, in.Project); err != nil {
+			return task.ObserveResult{}, err
+		}
+		if err := labelSecrets(want, in.Secrets); err != nil {
 			return task.ObserveResult{}, err
 		}
 	}
@@ -44,7 +46,7 @@ func Observe(ctx context.Context, in task.ObserveInput) (task.ObserveResult, err
 	result := task.ObserveResult{Services: listed(live, around)}
 	result.Notes = around.unbounded(result.Services)
 	if want != nil {
-		result.Drift, err = drift(want, live)
+		result.Drift, result.Rotated, err = drift(want, live)
 	}
 	return result, err
 }
@@ -110,27 +112,30 @@ func listed(live map[string]container.InspectResponse, around surroundings) []ta
 
 func containerName(c container.InspectResponse) string { return strings.TrimPrefix(c.Name, "/") }
 
-// drift says how live containers differ from a project.
-func drift(want *types.Project, live map[string]container.InspectResponse) ([]string, error) {
+// drift says how live containers differ from a project, and which services have
+// older secrets.
+func drift(want *types.Project, live map[string]container.InspectResponse) (out, old []string, err error) {
 	byService := map[string][]container.InspectResponse{}
 	for _, c := range live {
 		name := c.Config.Labels[api.ServiceLabel]
 		byService[name] = append(byService[name], c)
 	}
-	var out []string
 	for _, name := range slices.Sorted(maps.Keys(want.Services)) {
 		s := want.Services[name]
 		found, err := serviceDrift(s, byService[name])
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		out = append(out, found...)
+		if slices.ContainsFunc(byService[name], func(c container.InspectResponse) bool { return rotated(s, c) }) {
+			old = append(old, fmt.Sprintf("service %s runs with a secret that has changed since", name))
+		}
 		delete(byService, name)
 	}
 	for _, name := range slices.Sorted(maps.Keys(byService)) {
 		out = append(out, fmt.Sprintf("service %s is not in the render", name))
 	}
-	return out, nil
+	return out, old, nil
 }
 
 func serviceDrift(s types.ServiceConfig, live []container.InspectResponse) ([]string, error) {
@@ -138,15 +143,15 @@ func serviceDrift(s types.ServiceConfig, live []container.InspectResponse) ([]st
 	if len(live) != s.GetScale() {
 		out = append(out, fmt.Sprintf("service %s has %d containers, not %d", s.Name, len(live), s.GetScale()))
 	}
-	hash, err := compose.ServiceHash(s)
-	if err != nil {
-		return nil, fmt.Errorf("service %s: %w", s.Name, err)
-	}
 	for _, c := range live {
+		same, err := sameDefinition(s, c)
+		if err != nil {
+			return nil, err
+		}
 		switch {
 		case c.Config.Image != s.Image:
 			out = append(out, fmt.Sprintf("service %s runs image %s, not %s", s.Name, c.Config.Image, s.Image))
-		case c.Config.Labels[api.ConfigHashLabel] != hash:
+		case !same:
 			out = append(out, fmt.Sprintf("service %s was made from another definition", s.Name))
 		case c.State.Status != container.StateRunning && (c.State.ExitCode != 0 || !oneShot(c)):
 			out = append(out, fmt.Sprintf("service %s is %s (exit code %d)", s.Name, c.State.Status, c.State.ExitCode))

@@ -38,7 +38,7 @@ func Render(ctx context.Context, in task.RenderInput) (task.RenderResult, error)
 	if err != nil {
 		return task.RenderResult{}, err
 	}
-	p, err := composefile.Load(ctx, files, in.Values, in.Project)
+	p, err := composefile.Load(ctx, files, composefile.Vars{Values: in.Values, Secrets: in.Secrets}, in.Project)
 	if err != nil {
 		return task.RenderResult{}, err
 	}

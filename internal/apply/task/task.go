@@ -90,8 +90,11 @@ type RenderInput struct {
 	// Project is the Compose project name: lower-case letters, digits, '-' and
 	// '_', beginning with a letter or digit, at most 63 bytes.
 	Project string `json:"project"`
-	// Values are the interpolation variables, all of them.
+	// Values are the interpolation variables, all of them but the secret ones.
 	Values map[string]string `json:"values"`
+	// Secrets are the secret variables, each with the name of the device's secret,
+	// which takes its place in the project. What is in them is no part of a render.
+	Secrets map[string]string `json:"secrets,omitempty"`
 	// Images maps each image reference of the archive's compose.yaml, spelled as
 	// there or as in the bundle, to the reference by digest that replaces it.
 	Images map[string]string `json:"images"`
@@ -129,6 +132,8 @@ type ApplyInput struct {
 	// Images is RenderResult.Images: what is pulled and must be present before
 	// a container is touched.
 	Images []string `json:"images"`
+	// Secrets are those that the render names, by name.
+	Secrets map[string]Secret `json:"secrets,omitempty"`
 	// Wait asks for running and healthy containers before success is reported.
 	// Without it, success means that every container was started.
 	Wait bool `json:"wait"`
@@ -173,6 +178,8 @@ type ObserveInput struct {
 	// the differences.
 	Render []byte        `json:"render,omitempty"`
 	Digest digest.Digest `json:"digest,omitempty"`
+	// Secrets are the present versions of the secrets that Render names.
+	Secrets map[string]string `json:"secrets,omitempty"`
 }
 
 // ObserveResult is what runs. No services means that nothing does.
@@ -181,6 +188,9 @@ type ObserveResult struct {
 	// Drift has one sentence for each difference from the render; empty when
 	// none was given or what runs is what was rendered.
 	Drift []string `json:"drift,omitempty"`
+	// Rotated has one sentence for each service that was started with another
+	// version of its secrets than the present one; that is no drift.
+	Rotated []string `json:"rotated,omitempty"`
 	// Notes say in words what the engine cannot hold the containers to.
 	Notes []string `json:"notes,omitempty"`
 }
