@@ -72,13 +72,16 @@ func deviceCommand(g *globals) *cobra.Command {
 func deployCommand(g *globals) *cobra.Command {
 	var f channelFlags
 	var in publish.DeployInput
-	var devices, set []string
+	var devices, set, secrets []string
 	cmd := &cobra.Command{
 		Use:   "deploy APPLICATION@VERSION --device ID --channel REPOSITORY",
 		Short: "order a released version for devices",
 		Long: `Deploy verifies the release with the channel's own policy, exactly as a device
 will, writes a Margo ApplicationDeployment for each device and signs it with the
-deploy key. Parameters that are not set keep the value that the device has.`,
+deploy key. Parameters that are not set keep the value that the device has.
+
+The value of a parameter that the package marks as secret never travels: NAME in
+--secret PARAMETER=NAME is a file in the device's /etc/consign/secrets, mode 0600.`,
 		Example: "  publisher deploy line-monitor@1.4.0 --device press-07 --set siteName=plant-1 --channel registry.example/plant/deployments",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -87,6 +90,9 @@ deploy key. Parameters that are not set keep the value that the device has.`,
 				return err
 			}
 			if in.Values, err = readAssignments("--set", set); err != nil {
+				return err
+			}
+			if in.Secrets, err = readAssignments("--secret", secrets); err != nil {
 				return err
 			}
 			in.Channel = f.channel
@@ -101,6 +107,7 @@ deploy key. Parameters that are not set keep the value that the device has.`,
 	cmd.Flags().StringArrayVar(&devices, "device", nil, "device `ID`; repeatable")
 	_ = cmd.MarkFlagRequired("device")
 	cmd.Flags().StringArrayVar(&set, "set", nil, "`NAME=VALUE` of a parameter; repeatable")
+	cmd.Flags().StringArrayVar(&secrets, "secret", nil, "`PARAMETER=NAME` of a file on the device that holds a secret parameter's value; repeatable")
 	cmd.Flags().BoolVar(&in.AllowDowngrade, "allow-downgrade", false, "let the device go below the highest version it ran (never below the policy's minimum)")
 	cmd.Flags().BoolVar(&in.DeleteVolumes, "delete-volumes-on-remove", false, "when the deployment is removed, delete its data, if the policy agrees")
 	return cmd

@@ -53,6 +53,7 @@ type Agent struct {
 	operator *tufclient.Client
 	log      *audit.Log
 	applier  apply.Applier
+	secrets  apply.SecretFiles
 	floor    time.Time
 	serving  bool
 	// moved says that this cycle learned or did something worth keeping.
@@ -123,7 +124,10 @@ func (a *Agent) load() error {
 	if err != nil {
 		return err
 	}
-	a.applier = &apply.Compose{Program: program, Engine: a.cfg.Engine, Registry: a.cfg.RegistryAddress, Device: a.identity.Device}
+	a.secrets = apply.SecretFiles{Dir: a.cfg.SecretsDir, KeyFile: a.dirs.secretKey()}
+	a.applier = &apply.Compose{
+		Program: program, Engine: a.cfg.Engine, Registry: a.cfg.RegistryAddress, Device: a.identity.Device, Secrets: a.secrets,
+	}
 	return nil
 }
 

@@ -45,6 +45,9 @@ type Config struct {
 	// DockerConfig is a Docker config.json with registry credentials; empty means
 	// the usual place in the home directory of the agent's user, if it is there.
 	DockerConfig string `yaml:"dockerConfig"`
+	// SecretsDir is the directory of this device's secrets, one file for each, mode
+	// 0600, owned by the agent's user; absolute.
+	SecretsDir string `yaml:"secretsDir"`
 	// Capabilities is a Margo DeviceCapabilities JSON file, matched against the
 	// device constraints of packages.
 	Capabilities string `yaml:"capabilities"`
@@ -58,6 +61,7 @@ func DefaultConfig() Config {
 		RegistryAddress: "127.0.0.1:5127",
 		PollInterval:    "5m",
 		ObserveInterval: "1m",
+		SecretsDir:      "/etc/consign/secrets",
 	}
 }
 
@@ -98,6 +102,9 @@ func LoadConfig(path string) (Config, error) {
 func (c Config) validate() error {
 	if !filepath.IsAbs(c.StateDir) {
 		return fmt.Errorf("stateDir: %q is not an absolute path", c.StateDir)
+	}
+	if !filepath.IsAbs(c.SecretsDir) {
+		return fmt.Errorf("secretsDir: %q is not an absolute path", c.SecretsDir)
 	}
 	u, err := url.Parse(c.Engine)
 	if err != nil || u.Scheme != "unix" || !filepath.IsAbs(u.Path) {

@@ -17,6 +17,7 @@
 //	approved.json   the desired state that a person at the device approved, if it asks for that
 //	time.json       the latest signed time seen: a floor under the clock
 //	log.key         the device's Ed25519 log key; its public half is what auditors trust
+//	secrets.key     the key under which it is noticed that a secret has changed
 //	log/            the Merkle log of decisions
 //	operator/       trusted metadata of the deployment channel
 //	suppliers/      trusted metadata of each release channel, by name and root

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -104,6 +106,9 @@ func (a *Agent) approve(ctx context.Context, view *view, o *verify.Order) (*veri
 		return nil, err
 	}
 	if err := gather.Blobs(ctx, a.store, repo, v.Blobs(), a.opts.Progress); err != nil {
+		return nil, err
+	}
+	if err := a.secrets.Check(slices.Collect(maps.Values(v.Order().Terms().Secrets))); err != nil {
 		return nil, err
 	}
 	renders, err := a.applier.Render(ctx, v, apply.ReadArchive(a.store.Bytes))
@@ -218,6 +223,8 @@ func stepOf(err error) string {
 	switch reason.Of(err) {
 	case reason.Render, reason.Archive, reason.Path:
 		return "render"
+	case reason.Ineligible: // what the verifier finds ineligible says its own step
+		return "secrets"
 	default:
 		return "fetch"
 	}

@@ -153,6 +153,7 @@ func (d dirs) operator() string  { return filepath.Join(d.root, "operator") }
 func (d dirs) suppliers() string { return filepath.Join(d.root, "suppliers") }
 func (d dirs) store() string     { return filepath.Join(d.root, "store") }
 func (d dirs) approved() string  { return filepath.Join(d.root, "approved.json") }
+func (d dirs) secretKey() string { return filepath.Join(d.root, "secrets.key") }
 func (d dirs) lock() string      { return filepath.Join(d.root, "lock") }
 
 func readJSON(path string, out any) error {

@@ -66,51 +66,93 @@ func (a *Agent) watchOne(ctx context.Context, system time.Time, in Installation)
 	c := Change{Deployment: in.Deployment, Application: in.Application, Version: in.Version, Action: Unchanged}
 	_, dirty := a.state.Begun[in.Deployment]
 	rules := a.rules(ctx, in.Application)
-	drift, excess, err := a.drift(ctx, in, rules)
+	seen, err := a.difference(ctx, in, rules)
 	switch {
 	case err != nil:
 		c.Reason, c.Message, c.err = reason.Of(err), err.Error(), err
 		return c, nil
-	case drift == "" && !dirty:
+	case seen.none() && !dirty:
+		c.setUnfit(seen.unfit)
 		return c, a.noteInOrder(in.Deployment)
-	case drift == "":
-		drift = "an apply was interrupted"
+	case seen.none():
+		seen.drift = []string{"an apply was interrupted"}
 	}
-	c.Action, c.Message = Drifted, drift
-	if err := a.noteDrift(system, in, drift, dirty); err != nil {
+	c.Action, c.Message = Drifted, seen.String()
+	if err := a.noteDrift(system, in, c.Message, dirty); err != nil {
 		return c, err
 	}
-	// What has more rights than were granted is not only reported.
-	if !dirty && !excess && (rules == nil || rules.Drift == policy.Report) {
+	c.setUnfit(seen.unfit)
+	if !dirty && !a.mayCorrect(system, rules, seen) {
 		return c, nil
 	}
-	return a.correct(ctx, system, c, in, excess)
+	return a.correct(ctx, system, c, in, seen.excess)
 }
 
-// drift names what differs, "" when nothing does. excess says that something
-// runs with more than its grants (attack C1 and C2, done by hand).
-func (a *Agent) drift(ctx context.Context, in Installation, rules *policy.Application) (text string, excess bool, err error) {
-	var out []string
+// setUnfit reports a secret that is not as it must be. What runs with it, runs on.
+func (c *Change) setUnfit(err error) {
+	if err != nil {
+		c.Reason, c.err = reason.Of(err), err
+		c.Message = strings.TrimPrefix(c.Message+"; "+err.Error(), "; ")
+	}
+}
+
+// difference is what differs between what was applied and what runs.
+type difference struct {
+	// drift is what somebody or something changed, rotated which services run with
+	// a secret that whoever administers the device has changed since.
+	drift, rotated []string
+	// excess says that something runs with more than its grants (attack C1 and C2,
+	// done by hand).
+	excess bool
+	// unfit is a secret that could not be delivered again.
+	unfit error
+}
+
+func (d difference) none() bool { return len(d.drift)+len(d.rotated) == 0 }
+
+func (d difference) String() string {
+	return strings.Join(append(slices.Clone(d.drift), d.rotated...), "; ")
+}
+
+// mayCorrect decides about a difference. What has more rights than were granted
+// is not only reported. A new secret is an instruction, not an accident: it is
+// carried out whatever the policy says about drift, but, since it restarts
+// services, in the window of changes.
+func (a *Agent) mayCorrect(system time.Time, rules *policy.Application, seen difference) bool {
+	if seen.excess || len(seen.rotated) > 0 && a.cfg.ApplyWindow.open(system) {
+		return true
+	}
+	return len(seen.drift) > 0 && rules != nil && rules.Drift != policy.Report
+}
+
+func (a *Agent) difference(ctx context.Context, in Installation, rules *policy.Application) (difference, error) {
+	var out difference
 	for _, part := range in.Components {
 		render, err := a.store.Bytes(ocispec.Descriptor{Digest: part.Render, Size: part.Size}, task.MaxRender)
 		if err != nil {
-			return "", false, fmt.Errorf("read what was applied for component %s: %w", part.Name, err)
+			return out, fmt.Errorf("read what was applied for component %s: %w", part.Name, err)
 		}
 		seen, err := a.applier.Observe(ctx, apply.Observe{Deployment: in.Deployment, Project: part.Project, Render: render})
 		if err != nil {
-			return "", false, fmt.Errorf("component %s: %w", part.Name, err)
+			return out, fmt.Errorf("component %s: %w", part.Name, err)
 		}
 		for _, d := range seen.Drift {
-			out = append(out, part.Name+": "+d)
+			out.drift = append(out.drift, part.Name+": "+d)
+		}
+		for _, r := range seen.Rotated {
+			out.rotated = append(out.rotated, part.Name+": "+r)
+		}
+		if err := a.secrets.CheckRender(render); err != nil {
+			out.unfit = errors.Join(out.unfit, fmt.Errorf("component %s: %w", part.Name, err))
 		}
 		if rules == nil {
 			continue
 		}
 		if err := rules.Grants.Reserving(a.device.Reserved...).CheckLive(part.Project, seen.Services); err != nil {
-			out, excess = append(out, part.Name+": "+logText(err)), true
+			out.drift, out.excess = append(out.drift, part.Name+": "+logText(err)), true
 		}
 	}
-	return strings.Join(out, "; "), excess, nil
+	return out, nil
 }
 
 // rules are what the policy says of an application, as it was read last; nil

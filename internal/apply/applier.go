@@ -35,6 +35,8 @@ type Compose struct {
 	Registry string
 	// Device is the device's id, put on every object as a label.
 	Device string
+	// Secrets are the device's.
+	Secrets SecretFiles
 }
 
 // ImageName is the one name under which the engine knows an image: constant in
@@ -60,7 +62,7 @@ func (c *Compose) Render(ctx context.Context, v *verify.Verdict, archive func(oc
 		}
 		deployment := v.Order().Deployment().ID
 		in := RenderInput{
-			Archive: data, Project: part.Project, Values: part.Values, Images: images,
+			Archive: data, Project: part.Project, Values: part.Values, Secrets: part.Secrets, Images: images,
 			Labels: map[string]string{task.LabelDeployment: deployment, task.LabelComponent: part.Name, task.LabelDevice: c.Device},
 			Limits: v.Limits(),
 		}
@@ -78,9 +80,13 @@ func (c *Compose) Render(ctx context.Context, v *verify.Verdict, archive func(oc
 // Apply implements [Applier].
 func (c *Compose) Apply(ctx context.Context, p *verify.Permit, n int) ([]Service, error) {
 	part := p.Components()[n]
+	secrets, err := c.Secrets.namedIn(part.Render)
+	if err != nil {
+		return nil, err
+	}
 	res, err := c.Program.apply(ctx, ApplyInput{
 		Engine: c.Engine, Project: part.Project, Deployment: p.Verdict().Order().Deployment().ID,
-		Render: part.Render, Digest: part.Digest, Images: part.Images,
+		Render: part.Render, Digest: part.Digest, Images: part.Images, Secrets: secrets,
 		Wait: part.Wait, TimeoutSeconds: int(part.Timeout.Seconds()),
 	})
 	return res.Services, err
@@ -101,6 +107,11 @@ func (c *Compose) Observe(ctx context.Context, o Observe) (ObserveResult, error)
 	in := ObserveInput{Engine: c.Engine, Project: o.Project, Deployment: o.Deployment, Render: o.Render}
 	if len(o.Render) > 0 {
 		in.Digest = digest.SHA256.FromBytes(o.Render)
+		versions, err := c.Secrets.versions(o.Render)
+		if err != nil {
+			return ObserveResult{}, err
+		}
+		in.Secrets = versions
 	}
 	return c.Program.observe(ctx, in)
 }

@@ -105,11 +105,12 @@ func removeOthers(ctx context.Context, a Applier, deployment string, parts, stay
 }
 
 // Untouched reports whether an error of [Applier.Apply] came before anything on
-// the machine was changed: the render, the names or the images were refused, or
-// the engine was not there. Appliers make those checks first.
+// the machine was changed: the render, the names, the images or a secret were
+// refused, or the engine was not there. Appliers make those checks first.
 func Untouched(err error) bool {
 	switch reason.Of(err) {
-	case reason.Conflict, reason.DigestMismatch, reason.ImageUnpinned, reason.Malformed, reason.Unreachable, reason.TooSlow:
+	case reason.Conflict, reason.DigestMismatch, reason.ImageUnpinned, reason.Malformed, reason.Unreachable, reason.TooSlow,
+		reason.Ineligible: // a secret that is not as it must be
 		return true
 	default:
 		return false

@@ -225,6 +225,9 @@ type DeployInput struct {
 	// Values are parameters as text; what is not named keeps its value, and the
 	// package's default the first time.
 	Values map[string]string
+	// Secrets are names of files on the device, by secret parameter; what is not
+	// named keeps its file.
+	Secrets map[string]string
 	// AllowDowngrade lets the device go below the highest version it ran.
 	AllowDowngrade bool
 	// DeleteVolumes asks that data goes when the deployment is removed.
@@ -270,7 +273,7 @@ func (p *Publisher) Deploy(ctx context.Context, in DeployInput) (*Deployed, erro
 func (d *deviceState) order(in DeployInput, rel *verify.Release, channelName string, out *Deployed) error {
 	input := margo.NewDeploymentInput{
 		ID: uuid.NewString(), Name: deploymentName(in.Application), Namespace: "consign", DeviceID: in.Device,
-		ProfileType: "compose", Values: in.Values,
+		ProfileType: "compose", Values: in.Values, Secrets: in.Secrets,
 		Order: margo.Order{
 			Bundle:         margo.BundleRef{Channel: channelName, Version: in.Version, Digest: string(rel.Digest())},
 			AllowDowngrade: in.AllowDowngrade,
@@ -287,7 +290,7 @@ func (d *deviceState) order(in DeployInput, rel *verify.Release, channelName str
 				input.Previous[name] = v.Value
 			}
 			if terms, err := old.Order(); err == nil {
-				out.Replaces = terms.Bundle.Version
+				out.Replaces, input.PreviousSecrets = terms.Bundle.Version, terms.Secrets
 			}
 		}
 	}

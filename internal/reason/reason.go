@@ -114,7 +114,7 @@ var table = map[Code]entry{
 	Rule:               {Person, "the policy does not allow this; the operator changes the policy or the deployment"},
 	Grant:              {Person, "the application asks for something of the machine that the policy does not grant; remove it, or the operator grants it by name"},
 	ImageUnpinned:      {Person, "a container image is not part of the bundle; pack again with the image included"},
-	Ineligible:         {Person, "this device does not meet the package's device constraints; deploy to another device"},
+	Ineligible:         {Person, "this device does not meet the package's device constraints, or a secret that the order names is not on it as it must be; deploy to another device, or correct the file that the message names"},
 	Platform:           {Person, "the bundle has no image for this device's platform; pack with this platform included"},
 	Path:               {Person, "a name would leave the directory it belongs to; correct it in the package"},
 	Archive:            {Person, "the component archive is not a plain tar.gz of files and directories; pack again"},

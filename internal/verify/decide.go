@@ -58,9 +58,6 @@ func checkFit(t *trail, in DecideInput) error {
 		if terms.Bundle.Version != r.bundle.Version || terms.Bundle.Digest != string(r.digest) {
 			return reason.New(reason.DeploymentMismatch, "the order names bundle %s %s, verified was %s %s", terms.Bundle.Version, terms.Bundle.Digest, r.bundle.Version, r.digest)
 		}
-		if len(terms.Secrets) > 0 {
-			return reason.New(reason.Rule, "%s.secrets: secrets by reference are not supported by this version", margo.ExtensionKey)
-		}
 		if err := d.CheckFits(r.description); err != nil {
 			return err
 		}
@@ -72,7 +69,7 @@ func checkFit(t *trail, in DecideInput) error {
 	if err != nil {
 		return t.refuse("fit", rule, in.Order.digest, reason.DeploymentMismatch, err)
 	}
-	t.pass("fit", rule, in.Order.digest, "profile %s, %d parameter(s)", d.Spec.DeploymentProfile.Type, len(d.Spec.Parameters))
+	t.pass("fit", rule, in.Order.digest, "profile %s, %d parameter(s), %d secret(s)", d.Spec.DeploymentProfile.Type, len(d.Spec.Parameters), len(terms.Secrets))
 	return nil
 }
 

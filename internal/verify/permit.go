@@ -3,6 +3,8 @@ package verify
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
 	"strings"
 
@@ -87,20 +89,30 @@ func (v *Verdict) permit(c Component, r Render) (PermittedComponent, error) {
 	return PermittedComponent{Component: c, Render: r.Project, Digest: digest.SHA256.FromBytes(r.Project), Images: images}, nil
 }
 
-// checkRender reads the two things that grants do not cover: the project's
-// name, which is ours to give, and the images.
+// checkRender reads the three things that grants do not cover: the project's
+// name, which is ours to give, the images, and the secrets, of which the
+// component may name those that the order gives it and no other application's.
 func (v *Verdict) checkRender(c Component, project []byte) ([]string, error) {
 	var doc struct {
 		Name     string `json:"name"`
 		Services map[string]struct {
 			Image string `json:"image"`
 		} `json:"services"`
+		Secrets map[string]struct {
+			Environment string `json:"environment"`
+		} `json:"secrets"`
 	}
 	if err := json.Unmarshal(project, &doc); err != nil {
 		return nil, reason.New(reason.Render, "the render is not a Compose project: %w", err)
 	}
 	if doc.Name != c.Project {
 		return nil, reason.New(reason.Render, "the render names project %q where %q was given", doc.Name, c.Project)
+	}
+	given := slices.Collect(maps.Values(c.Secrets))
+	for key, s := range doc.Secrets {
+		if !slices.Contains(given, s.Environment) {
+			return nil, reason.New(reason.DeploymentMismatch, "secrets.%s: the order gives this component no secret %q", key, s.Environment)
+		}
 	}
 	seen := map[string]bool{}
 	for name, s := range doc.Services {

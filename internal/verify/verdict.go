@@ -42,6 +42,9 @@ type Component struct {
 	Archive ocispec.Descriptor
 	// Values are the parameters of this component: variable name to text.
 	Values map[string]string
+	// Secrets are the secret parameters of this component: variable name to the
+	// name of the device's secret.
+	Secrets map[string]string
 	// Wait asks for healthy containers within Timeout.
 	Wait    bool
 	Timeout time.Duration
@@ -120,7 +123,7 @@ func (v *Verdict) resolveComponents(ctx context.Context, docs Documents) error {
 		v.addBlob(m.Archive)
 		v.components = append(v.components, Component{
 			Name: c.Name, Project: projectName(d.ID, c.Name), Archive: m.Archive,
-			Values: d.ComponentValues(c.Name), Wait: c.WaitEnabled(), Timeout: c.TimeoutDuration(),
+			Values: d.ComponentValues(c.Name), Secrets: v.release.description.ComponentSecrets(v.order.terms.Secrets, c.Name), Wait: c.WaitEnabled(), Timeout: c.TimeoutDuration(),
 		})
 	}
 	return nil

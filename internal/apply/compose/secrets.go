@@ -31,9 +31,10 @@ func deliver(p *types.Project, secrets map[string]task.Secret) error {
 		}
 		versions[name] = s.Version
 	}
-	if err := labelSecrets(p, versions); err != nil {
+	if err := checkGiven(p, versions); err != nil {
 		return err
 	}
+	labelSecrets(p, versions)
 	for key, s := range p.Secrets {
 		s.Content = string(secrets[s.Environment].Content)
 		p.Secrets[key] = s
@@ -41,9 +42,9 @@ func deliver(p *types.Project, secrets map[string]task.Secret) error {
 	return nil
 }
 
-// labelSecrets marks services with the versions of their secrets. There must be
-// one for each secret that the project names, and for no other.
-func labelSecrets(p *types.Project, versions map[string]string) error {
+// checkGiven insists on a version for each secret that the project names, and
+// for no other.
+func checkGiven(p *types.Project, versions map[string]string) error {
 	named := map[string]bool{}
 	for key, s := range p.Secrets {
 		if versions[s.Environment] == "" {
@@ -56,32 +57,44 @@ func labelSecrets(p *types.Project, versions map[string]string) error {
 			return reason.New(reason.Malformed, "render: names no secret %q", name)
 		}
 	}
-	for name, s := range p.Services {
-		if len(s.Secrets) == 0 {
-			continue
-		}
-		s.Labels = withLabels(s.Labels, map[string]string{secretsLabel: secretsVersion(p, s, versions)})
-		p.Services[name] = s
-	}
 	return nil
 }
 
+// labelSecrets marks services with the versions of their secrets, but for those
+// with a secret whose version is not known.
+func labelSecrets(p *types.Project, versions map[string]string) {
+	for name, s := range p.Services {
+		if version := secretsVersion(p, s, versions); version != "" {
+			s.Labels = withLabels(s.Labels, map[string]string{secretsLabel: version})
+			p.Services[name] = s
+		}
+	}
+}
+
+// secretsVersion is "" for a service without secrets, too.
 func secretsVersion(p *types.Project, s types.ServiceConfig, versions map[string]string) string {
+	if len(s.Secrets) == 0 {
+		return ""
+	}
 	used := map[string]bool{}
 	for _, use := range s.Secrets {
 		used[p.Secrets[use.Source].Environment] = true
 	}
 	digester := digest.SHA256.Digester()
 	for _, name := range slices.Sorted(maps.Keys(used)) {
+		if versions[name] == "" {
+			return ""
+		}
 		fmt.Fprintf(digester.Hash(), "%s\x00%s\x00", name, versions[name])
 	}
 	return digester.Digest().String()
 }
 
 // rotated reports whether a container has other secrets than its service is to
-// have now.
+// have now, as far as that is known.
 func rotated(s types.ServiceConfig, c container.InspectResponse) bool {
-	return c.Config.Labels[secretsLabel] != s.Labels[secretsLabel]
+	want, known := s.Labels[secretsLabel]
+	return len(s.Secrets) > 0 && known && c.Config.Labels[secretsLabel] != want
 }
 
 // sameDefinition reports whether a container was made from a service, whatever
