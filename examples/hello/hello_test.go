@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -71,5 +72,21 @@ func TestPackageIsValid(t *testing.T) {
 	}
 	if desc.ID != "hello" || len(desc.DeploymentProfiles) != 1 {
 		t.Errorf("unexpected package: %+v", desc)
+	}
+}
+
+func TestGreetingFromAFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "words")
+	if err := os.WriteFile(file, []byte("psst"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("GREETING", "in the open")
+	t.Setenv("GREETING_FILE", file)
+	if got, err := greeting(); err != nil || got != "psst" {
+		t.Errorf("%q, %v", got, err)
+	}
+	t.Setenv("GREETING_FILE", file+".gone")
+	if _, err := greeting(); err == nil {
+		t.Error("a missing file is not noticed")
 	}
 }

@@ -1,7 +1,8 @@
 // Hello is a small web service, the application of the demo: something real to
 // package, deploy, configure and upgrade.
 //
-//	GET /         greets: the text of GREETING, and the program's VERSION
+//	GET /         greets: the text of GREETING, or of the file that GREETING_FILE
+//	              names, and the program's VERSION
 //	GET /healthz  answers 200 while the service works
 //
 // "hello version" says which version it is and ends. "hello health" asks the second of these and exits 0 or 1. A container made
@@ -57,14 +58,28 @@ func handler(greeting, version string) http.Handler {
 	return mux
 }
 
+// greeting is read from a file where the words are secret.
+func greeting() (string, error) {
+	file := os.Getenv("GREETING_FILE")
+	if file == "" {
+		return os.Getenv("GREETING"), nil
+	}
+	text, err := os.ReadFile(file)
+	return string(text), err
+}
+
 // serve answers until the context ends, then finishes the requests in progress.
 func serve(ctx context.Context, address string) error {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return err
 	}
+	text, err := greeting()
+	if err != nil {
+		return err
+	}
 	server := &http.Server{
-		Handler:           handler(os.Getenv("GREETING"), os.Getenv("VERSION")),
+		Handler:           handler(text, os.Getenv("VERSION")),
 		ReadHeaderTimeout: 5 * time.Second,
 	}
 	stopped := make(chan error, 1)

@@ -319,6 +319,19 @@ func (w *World) DeployApp(application, device, version string, values map[string
 	return done.Deployment
 }
 
+// TryDeploy orders a version of hello with secrets, names of files by parameter,
+// and returns the deployment's id or why it was refused.
+func (w *World) TryDeploy(device, version string, values, secrets map[string]string) (string, error) {
+	w.T.Helper()
+	done, err := w.Party("plant").Deploy(w.Context(), publish.DeployInput{
+		Channel: w.Deployments, Application: "hello", Version: version, Device: device, Values: values, Secrets: secrets,
+	})
+	if err != nil {
+		return "", err
+	}
+	return done.Deployment, nil
+}
+
 // Undeploy takes an application out of a device's desired state.
 func (w *World) Undeploy(application, device string) {
 	w.T.Helper()
@@ -342,6 +355,8 @@ func (w *World) Device(id, engine string) *Device {
 	cfg.StateDir = filepath.Join(w.Dir, "device-"+id)
 	cfg.CAFile, cfg.DockerConfig = w.opts.CAFile, w.opts.DockerConfig
 	cfg.RegistryAddress = freeAddress(w)
+	cfg.SecretsDir = filepath.Join(w.Dir, "secrets-"+id)
+	w.Must(os.MkdirAll(cfg.SecretsDir, 0o700))
 	if engine != "" {
 		cfg.Engine = engine
 	}

@@ -33,6 +33,8 @@ const (
 	Privileged
 	// Pair has a second component, "second", behind the first.
 	Pair
+	// Secret has the greeting as a secret parameter, read from a file.
+	Secret
 	// SickPair is Pair with a second component that never becomes healthy.
 	SickPair
 )
@@ -71,6 +73,7 @@ func Run(t *testing.T, k Kind) {
 		{"TwoApplicationsStayApart", twoApplicationsStayApart},
 		{"LastGoodMustStillBeAllowed", lastGoodMustStillBeAllowed},
 		{"TwoSteps", twoSteps},
+		{"SecretsStayOnTheDevice", secretsStayOnTheDevice},
 		{"KilledAtEveryStep", killedAtEveryStep},
 	} {
 		t.Run(story.name, func(t *testing.T) { story.tell(t, newSite(t, k)) })
