@@ -66,9 +66,9 @@ func DefaultConfig() Config {
 }
 
 // reserved are the paths of this machine that no application may be given: the
-// state and log that tell it what to trust, and the engine's socket.
+// state and log that tell it what to trust, its secrets, and the engine's socket.
 func (c Config) reserved() []string {
-	paths := []string{c.StateDir}
+	paths := []string{c.StateDir, c.SecretsDir}
 	if socket, ok := strings.CutPrefix(c.Engine, "unix://"); ok {
 		paths = append(paths, socket)
 	}

@@ -40,13 +40,13 @@ func TestLogTextOfOtherRefusals(t *testing.T) {
 	}
 }
 
-// The agent's state and the engine's socket are of no application, wherever
+// The agent's state, its secrets and the engine's socket are of no application, wherever
 // the configuration puts them.
 func TestReservedPathsAreThoseOfTheConfiguration(t *testing.T) {
 	c := DefaultConfig()
-	c.StateDir, c.Engine = "/data/consign", "unix:///data/engine.sock"
+	c.StateDir, c.SecretsDir, c.Engine = "/data/consign", "/data/secrets", "unix:///data/engine.sock"
 	g := policy.Grants{}.Reserving(c.reserved()...)
-	for _, path := range []string{"/data/consign", "/data/consign/log", "/data/engine.sock", "/data"} {
+	for _, path := range []string{"/data/consign", "/data/consign/log", "/data/secrets", "/data/secrets/line-7", "/data/engine.sock", "/data"} {
 		g.Compose = map[string]policy.ServiceGrants{"web": {HostPaths: []string{path + ":ro"}}}
 		project := `{"name":"press","services":{"web":{"image":"x","volumes":[{"type":"bind","source":"` + path + `","target":"/x","read_only":true}]}}}`
 		if err := g.CheckCompose([]byte(project)); err == nil || !strings.Contains(err.Error(), "services.web.volumes[0] (never granted") {
