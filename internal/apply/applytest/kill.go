@@ -17,24 +17,32 @@ import (
 	"github.com/consign-dev/consign/internal/world"
 )
 
+// faults is where the programs with stopping points are, once they are built.
+var faults struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
 // stoppable builds the agent and the appliers with stopping points, once.
-var stoppable = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "consign-faults-")
-	if err != nil {
-		return "", err
-	}
-	build := exec.Command("go", "build", "-tags", "faults", "-trimpath", "-buildvcs=false", "-o", dir+"/", "./cmd/agent", "./cmd/applier-compose")
-	build.Dir, build.Env = world.Root(), append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return dir, fmt.Errorf("build the programs with stopping points: %w: %s", err, out)
-	}
-	return dir, nil
-})
+func stoppable() (string, error) {
+	faults.once.Do(func() {
+		if faults.dir, faults.err = os.MkdirTemp("", "consign-faults-"); faults.err != nil {
+			return
+		}
+		build := exec.Command("go", "build", "-tags", "faults", "-trimpath", "-buildvcs=false", "-o", faults.dir+"/", "./cmd/agent", "./cmd/applier-compose")
+		build.Dir, build.Env = world.Root(), append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			faults.err = fmt.Errorf("build the programs with stopping points: %w: %s", err, out)
+		}
+	})
+	return faults.dir, faults.err
+}
 
 // Close removes what the suite built. Call it after m.Run.
 func Close() {
-	if dir, err := stoppable(); dir != "" && err == nil {
-		_ = os.RemoveAll(dir)
+	if faults.dir != "" {
+		_ = os.RemoveAll(faults.dir)
 	}
 }
 
