@@ -25,6 +25,10 @@ type Grants struct {
 	// Compose holds the grants of each Compose service by the service's name,
 	// whichever component of the application it is in.
 	Compose map[string]ServiceGrants `yaml:"compose,omitempty"`
+	// Secrets are the names of the device's secrets that an order may give to the
+	// application. Without a list, whoever holds the deploy key could hand any
+	// secret of a device to any application.
+	Secrets []string `yaml:"secrets,omitempty"`
 	// Limits are ceilings on what the application takes.
 	Limits Limits `yaml:"limits,omitempty"`
 
@@ -38,6 +42,17 @@ type Grants struct {
 func (g Grants) Reserving(paths ...string) Grants {
 	g.paths = slices.Concat(g.paths, paths)
 	return g
+}
+
+// CheckSecrets refuses, with reason grant, secrets of the device that the
+// application is not granted. names are those of an order.
+func (g Grants) CheckSecrets(names []string) error {
+	for _, name := range names {
+		if !slices.Contains(g.Secrets, name) {
+			return reason.New(reason.Grant, "the order gives the application the secret %q of this device, which is not granted: the policy's grants.secrets must name it", name)
+		}
+	}
+	return nil
 }
 
 // maxProject bounds one project: an archive's compose.yaml of at most 1 MiB

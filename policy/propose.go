@@ -73,7 +73,7 @@ func (g Grants) clone() Grants {
 // YAML is the grants as the member "grants" of an application in a
 // TrustPolicy, with a newline at the end; "" when there are none.
 func (g Grants) YAML() (string, error) {
-	if len(g.Compose) == 0 && g.Limits == (Limits{}) {
+	if len(g.Compose)+len(g.Secrets) == 0 && g.Limits == (Limits{}) {
 		return "", nil
 	}
 	data, err := strictyaml.Marshal(struct {

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/consign-dev/consign/internal/margo"
 )
 
 // ServiceGrants is what one Compose service may ask of the machine. Flags
@@ -183,6 +185,11 @@ func (g Grants) validate() error {
 		s := g.Compose[name]
 		if err := s.validate(); err != nil {
 			return fmt.Errorf("grants.compose.%s.%w", name, err)
+		}
+	}
+	for i, name := range g.Secrets {
+		if !margo.ValidSecretName(name) || slices.Contains(g.Secrets[:i], name) {
+			return fmt.Errorf("grants.secrets[%d]: %.100q is not the name of a secret, or is there twice: 1 to 64 of a-z, 0-9, dot, _ and -", i, name)
 		}
 	}
 	if err := g.Limits.validate(); err != nil {

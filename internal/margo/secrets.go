@@ -25,6 +25,9 @@ const MaxSecrets = 64
 // secretName is strict because it becomes the name of a file.
 var secretName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 
+// ValidSecretName reports whether name can be that of a secret of a device.
+func ValidSecretName(name string) bool { return secretName.MatchString(name) }
+
 // marks reads the profile's marks; a profile without any has none.
 func (p *DeploymentProfile) marks() (marks, error) {
 	var m marks

@@ -3,6 +3,8 @@ package verify
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/consign-dev/consign/internal/margo"
 	"github.com/consign-dev/consign/internal/reason"
@@ -59,6 +61,9 @@ func checkFit(t *trail, in DecideInput) error {
 			return reason.New(reason.DeploymentMismatch, "the order names bundle %s %s, verified was %s %s", terms.Bundle.Version, terms.Bundle.Digest, r.bundle.Version, r.digest)
 		}
 		if err := d.CheckFits(r.description); err != nil {
+			return err
+		}
+		if err := r.rules.Grants.CheckSecrets(slices.Sorted(maps.Values(terms.Secrets))); err != nil {
 			return err
 		}
 		if in.History.Previous == nil {

@@ -32,6 +32,12 @@ func secretsStayOnTheDevice(_ *testing.T, s *site) {
 	s.deployment, err = s.orderSecret("1.0.0", nil, map[string]string{"greeting": "line-7"})
 	s.w.Must(err)
 
+	// A deploy key alone gives no secret to anyone: the policy has to grant it.
+	if _, err := s.d.Sync(); !reasoned(err, reason.Grant) || !strings.Contains(err.Error(), "grants.secrets") {
+		s.Errorf("a secret that is not granted: %v", err)
+	}
+	s.w.Rules = map[string]string{"hello": "    grants: {secrets: [line-7, line-8]}\n"}
+	s.w.SetPolicy("")
 	s.refuseSecret("line-7 is missing")
 	s.writeSecret(planted+" one", 0o644)
 	s.refuseSecret("has mode 0644")
