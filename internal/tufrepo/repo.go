@@ -77,6 +77,10 @@ type Repo struct {
 	roles     map[string]*metadata.Metadata[metadata.TargetsType]
 	// changed names the roles that Sign must sign anew.
 	changed map[string]bool
+	// changes are those that the next Sign signs.
+	changes []Change
+	// lineage names the ancestors of each targets role's document.
+	lineage map[string]lineage
 	// floor holds versions that are taken, by role.
 	floor map[string]int64
 }
@@ -96,6 +100,7 @@ func Create(kind string, keys Keys, thresholds map[string]int, now time.Time) (*
 		snapshot:  metadata.Snapshot(now),
 		roles:     map[string]*metadata.Metadata[metadata.TargetsType]{Targets: metadata.Targets(now)},
 		changed:   map[string]bool{Root: true, Targets: true},
+		lineage:   map[string]lineage{},
 	}
 	if err := r.identity.Validate(); err != nil || kind == "" {
 		return nil, fmt.Errorf("create channel: kind %q is neither %q nor %q", kind, tufclient.KindReleases, tufclient.KindDeployments)
@@ -177,7 +182,7 @@ func (r *Repo) brand() {
 func FromMetadata(m *tufclient.Metadata) (*Repo, error) {
 	r := &Repo{
 		identity: m.Identity(), files: m.Files(), changed: map[string]bool{},
-		roles: map[string]*metadata.Metadata[metadata.TargetsType]{}, floor: m.Versions(),
+		roles: map[string]*metadata.Metadata[metadata.TargetsType]{}, floor: m.Versions(), lineage: map[string]lineage{},
 	}
 	if r.identity == (tufclient.Identity{}) {
 		return nil, fmt.Errorf("open channel: this is a plain TUF repository")
@@ -196,6 +201,9 @@ func FromMetadata(m *tufclient.Metadata) (*Repo, error) {
 		role, _ := strings.CutSuffix(file, ".json")
 		if r.roles[role], err = decode[metadata.TargetsType](r, role, m); err != nil {
 			return nil, err
+		}
+		if r.lineage[role], err = lineageOf(role, r.roles[role].Signed.UnrecognizedFields); err != nil {
+			return nil, fmt.Errorf("open channel: %w", err)
 		}
 	}
 	return r, nil
@@ -235,6 +243,17 @@ func (r *Repo) Versions() map[string]int64 {
 		v[role] = t.Signed.Version
 	}
 	return v
+}
+
+// SignedAt is when the last timestamp was signed, or the later of two that were
+// joined; zero before the first Sign.
+func (r *Repo) SignedAt() time.Time {
+	text, _ := r.timestamp.Signed.UnrecognizedFields[tufclient.SignedAtField].(string)
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}
+	}
+	return t
 }
 
 // Files returns the signed files, by [tufclient.FileName]; there are none

@@ -41,7 +41,7 @@ func (r *Repo) Sign(keys Keys, now time.Time) (map[string][]byte, error) {
 	if err := r.signTimestamp(keys, now); err != nil {
 		return nil, err
 	}
-	r.changed = map[string]bool{}
+	r.changed, r.changes = map[string]bool{}, nil
 	return r.readBack(now)
 }
 
@@ -90,6 +90,7 @@ func (r *Repo) signTargets(keys Keys, now time.Time) error {
 			continue
 		}
 		doc := r.roles[role]
+		r.descend(role)
 		r.raise(role, &doc.Signed.Version)
 		doc.Signed.Expires = expiry(role, now)
 		if err := sign(r, role, doc.Signed.Version, doc, keys); err != nil {

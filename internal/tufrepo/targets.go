@@ -19,10 +19,10 @@ import (
 // Target is what a role says about a target path: the OCI manifest with that
 // digest and size in bytes.
 type Target struct {
-	Digest digest.Digest
-	Length int64
+	Digest digest.Digest `json:"digest"`
+	Length int64         `json:"length"`
 	// Custom is a JSON object; nil for none.
-	Custom json.RawMessage
+	Custom json.RawMessage `json:"custom,omitempty"`
 }
 
 // maxTargetName bounds target paths: a Margo application id or device id of
@@ -43,6 +43,7 @@ func (r *Repo) SetTarget(role, name string, t Target) error {
 	if old := doc.Signed.Targets[name]; old != nil && same(old, file) {
 		return nil
 	}
+	r.changes = append(r.changes, Change{Role: role, Name: name, Before: r.Target(role, name), After: targetOf(file)})
 	doc.Signed.Targets[name] = file
 	r.changed[role] = true
 	return nil
@@ -55,6 +56,7 @@ func (r *Repo) RemoveTarget(role, name string) error {
 		return err
 	}
 	if _, ok := doc.Signed.Targets[name]; ok {
+		r.changes = append(r.changes, Change{Role: role, Name: name, Before: r.Target(role, name)})
 		delete(doc.Signed.Targets, name)
 		r.changed[role] = true
 	}
