@@ -38,7 +38,7 @@ directory is what readers of the channel pin: give it to them by hand.`,
 				return cli.Usage("%w", err)
 			}
 			f.channel, in.Repository = args[0], args[0]
-			p, err := f.publisher(cmd.Context(), g, nil)
+			p, err := f.publisher(cmd, g, nil)
 			if err != nil {
 				return err
 			}
@@ -64,7 +64,7 @@ func onChannel(g *globals, use, short, example string, do func(cmd *cobra.Comman
 		Use: use, Short: short, Example: example, Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.channel = args[0]
-			p, err := f.publisher(cmd.Context(), g, nil)
+			p, err := f.publisher(cmd, g, nil)
 			if err != nil {
 				return err
 			}

@@ -87,7 +87,7 @@ func (f *copyFlags) copy(cmd *cobra.Command, g *globals, in publish.CopyInput) e
 	p := &publish.Publisher{Now: time.Now(), Progress: bar.Set}
 	if in.Root == nil {
 		f.channel = in.From.Repository // whose keys are looked for
-		own, err := f.publisher(cmd.Context(), g, bar.Set)
+		own, err := f.publisher(cmd, g, bar.Set)
 		if err != nil {
 			return err
 		}

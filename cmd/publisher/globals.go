@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto"
 	"fmt"
 	"os"
@@ -49,7 +48,7 @@ func (f *channelFlags) addFlags(cmd *cobra.Command, withChannel bool) {
 
 // publisher makes the publisher of a channel command. progress is nil for
 // commands that move little.
-func (f *channelFlags) publisher(ctx context.Context, g *globals, progress func(done, total int64)) (*publish.Publisher, error) {
+func (f *channelFlags) publisher(cmd *cobra.Command, g *globals, progress func(done, total int64)) (*publish.Publisher, error) {
 	client, err := g.client()
 	if err != nil {
 		return nil, err
@@ -61,9 +60,10 @@ func (f *channelFlags) publisher(ctx context.Context, g *globals, progress func(
 		}
 	}
 	f.passphrase.Prompt = "passphrase of the keys in " + dir
-	ask := func() ([]byte, error) { return f.passphrase.Read(ctx) }
+	ask := func() ([]byte, error) { return f.passphrase.Read(cmd.Context()) }
 	return &publish.Publisher{
 		Client: client, Now: time.Now(), Progress: progress,
+		Note: func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), "publisher: "+cli.Safe(text)) },
 		Keys: publish.KeyDir{Path: dir, Passphrase: publish.Once(ask), Opened: map[string]crypto.Signer{}},
 	}, nil
 }

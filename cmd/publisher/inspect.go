@@ -66,7 +66,7 @@ func verifyCommand(g *globals) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			p, err := f.publisher(cmd.Context(), g, nil)
+			p, err := f.publisher(cmd, g, nil)
 			if err != nil {
 				return err
 			}

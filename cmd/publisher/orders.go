@@ -22,7 +22,7 @@ keys. Devices obey it from their next cycle on.`,
 		Example: "  publisher policy set policy.yaml --channel registry.example/plant/deployments",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, err := f.publisher(cmd.Context(), g, nil)
+			p, err := f.publisher(cmd, g, nil)
 			if err != nil {
 				return err
 			}
@@ -50,7 +50,7 @@ func deviceCommand(g *globals) *cobra.Command {
 		Example: "  publisher device add press-07 --channel registry.example/plant/deployments --log-key 'consign.dev/device/press-07+...'",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, err := f.publisher(cmd.Context(), g, nil)
+			p, err := f.publisher(cmd, g, nil)
 			if err != nil {
 				return err
 			}
@@ -96,7 +96,7 @@ The value of a parameter that the package marks as secret never travels: NAME in
 				return err
 			}
 			in.Channel = f.channel
-			p, err := f.publisher(cmd.Context(), g, nil)
+			p, err := f.publisher(cmd, g, nil)
 			if err != nil {
 				return err
 			}
@@ -143,7 +143,7 @@ func undeployCommand(g *globals) *cobra.Command {
 		Example: "  publisher undeploy line-monitor --device press-07 --channel registry.example/plant/deployments",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, err := f.publisher(cmd.Context(), g, nil)
+			p, err := f.publisher(cmd, g, nil)
 			if err != nil {
 				return err
 			}

@@ -154,7 +154,7 @@ directory must hold the keys of targets, snapshot and timestamp.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			bar := cli.NewProgress(cmd.ErrOrStderr(), "pushing", 0)
 			defer bar.Close()
-			p, err := f.publisher(cmd.Context(), g, bar.Set)
+			p, err := f.publisher(cmd, g, bar.Set)
 			if err != nil {
 				return err
 			}

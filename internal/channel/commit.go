@@ -54,10 +54,10 @@ type CommitInput struct {
 // everything back, and only then moves the tag. Committing again what is
 // committed already does nothing, so an interrupted Commit is repeated as it is.
 //
-// Reason conflict: the tag no longer names Previous. A registry that honours
-// If-Match settles a race exactly; on another, the tag is looked at right
-// before and after, and a writer that lost in between learns of it here or
-// when it refreshes next.
+// Reason conflict: the tag no longer names Previous, and was not moved. A
+// registry that honours If-Match settles a race exactly; on another, the tag is
+// looked at right before and after. A conflict that is [ErrOvertaken] was found
+// after the move: the new state was current for a moment, or never.
 func Commit(ctx context.Context, repo Writer, in CommitInput) (digest.Digest, error) {
 	data, desc, err := BuildManifest(in.Files)
 	if err != nil {
@@ -90,6 +90,9 @@ func currentTag(ctx context.Context, repo Reader) (digest.Digest, error) {
 	}
 	return d, err
 }
+
+// ErrOvertaken marks a conflict that was found after the tag had been moved.
+var ErrOvertaken = errors.New("the channel's tag was moved, and moved again by another writer")
 
 func conflict(want, got digest.Digest) error {
 	show := func(d digest.Digest) string {
@@ -201,11 +204,14 @@ func move(ctx context.Context, repo Writer, previous digest.Digest, data []byte,
 	if err := repo.Tag(ctx, desc, data, Tag, condition); err != nil {
 		return fmt.Errorf("channel: %w", err)
 	}
+	if err := fault.Point("channel.committed"); err != nil {
+		return err
+	}
 	if current, err = currentTag(ctx, repo); err != nil {
 		return err
 	}
 	if current != desc.Digest {
-		return conflict(desc.Digest, current)
+		return fmt.Errorf("%w: %w", ErrOvertaken, conflict(desc.Digest, current))
 	}
 	return nil
 }

@@ -87,6 +87,14 @@ func RefreshAll(ctx context.Context, repo Reader, c *tufclient.Client, now time.
 	})
 }
 
+// Look reads what repo serves without comparing it with what c has seen, as
+// [tufclient.Client.Look] does.
+func Look(ctx context.Context, repo Reader, c *tufclient.Client, now time.Time) (*tufclient.Metadata, digest.Digest, error) {
+	return restart(ctx, repo, func(f tufclient.Fetcher) (*tufclient.Metadata, error) {
+		return c.Look(ctx, f, now)
+	})
+}
+
 func restart(ctx context.Context, repo Reader, refresh func(tufclient.Fetcher) (*tufclient.Metadata, error)) (*tufclient.Metadata, digest.Digest, error) {
 	for try := 1; ; try++ {
 		m, d, err := once(ctx, repo, refresh)

@@ -187,7 +187,7 @@ func (p *Publisher) createChannel(in InitChannelInput) (map[string][]byte, error
 // ShowChannel refreshes a channel with the keys' root and says what it holds.
 // It needs no private key.
 func (p *Publisher) ShowChannel(ctx context.Context, repository, kind string) (*ChannelInfo, error) {
-	s, err := p.open(ctx, repository, kind)
+	s, err := p.look(ctx, repository, kind)
 	if err != nil {
 		return nil, err
 	}
@@ -227,20 +227,20 @@ func (s *session) info() (*ChannelInfo, error) {
 // RefreshChannel signs a new timestamp, and a new snapshot when the old one has
 // aged: what a timer does every day. It needs the online keys only.
 func (p *Publisher) RefreshChannel(ctx context.Context, repository, kind string) (*ChannelInfo, error) {
-	s, err := p.open(ctx, repository, kind)
-	if err != nil {
-		return nil, err
-	}
-	defer s.close()
-	if err := s.commit(ctx, nil); err != nil {
-		return nil, err
-	}
-	return s.info()
+	var info *ChannelInfo
+	err := p.change(ctx, repository, kind, func(s *session) error {
+		err := s.commit(ctx, nil)
+		if err == nil {
+			info, err = s.info()
+		}
+		return err
+	})
+	return info, err
 }
 
 // ExportTUF lays the channel's metadata out as files for any TUF client.
 func (p *Publisher) ExportTUF(ctx context.Context, repository, kind, dir string) (*ChannelInfo, error) {
-	s, err := p.open(ctx, repository, kind)
+	s, err := p.look(ctx, repository, kind)
 	if err != nil {
 		return nil, err
 	}

@@ -25,11 +25,15 @@ func (p *Publisher) ownRoot(ctx context.Context, from Place) ([]byte, error) {
 	}
 	there := *p
 	there.Client = from.Client
-	s, err := there.open(ctx, from.Repository, kind)
+	s, err := there.open(from.Repository, kind)
 	if err != nil {
 		return nil, err
 	}
 	defer s.close()
+	// What the journal misses is of the channel's own place, not of this one.
+	if err := s.refresh(ctx); err != nil {
+		return nil, fmt.Errorf("channel %s: %w", from.Repository, err)
+	}
 	return durable.ReadFile(p.Keys.rootFile(), tufclient.MaxRoot)
 }
 

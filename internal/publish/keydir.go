@@ -20,6 +20,7 @@ import (
 //	*.pub                          the public halves
 //	root.json                      the channel's first root: what readers pin
 //	state/                         the newest trusted metadata this publisher has seen
+//	commits.json                   what was signed here last, until it is known to stay
 //	lock                           held while a command changes the channel
 type KeyDir struct {
 	Path string
@@ -50,6 +51,8 @@ func (k KeyDir) SigningKey() string { return filepath.Join(k.Path, keyFile("sign
 func (k KeyDir) rootFile() string { return filepath.Join(k.Path, "root.json") }
 func (k KeyDir) stateDir() string { return filepath.Join(k.Path, "state") }
 func (k KeyDir) lockFile() string { return filepath.Join(k.Path, "lock") }
+
+func (k KeyDir) journalFile() string { return filepath.Join(k.Path, "commits.json") }
 
 func keyFile(role string, n int) string {
 	if n == 1 {

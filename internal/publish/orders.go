@@ -34,19 +34,16 @@ func (p *Publisher) SetPolicy(ctx context.Context, repository, file string) (dig
 	if err != nil {
 		return "", err
 	}
-	s, err := p.open(ctx, repository, channel.KindDeployments)
-	if err != nil {
-		return "", err
-	}
-	defer s.close()
-	if err := a.push(ctx, s.repo); err != nil {
-		return "", err
-	}
-	target := tufrepo.Target{Digest: a.manifest.Digest, Length: a.manifest.Size}
-	if err := s.tuf.SetTarget(tufrepo.Targets, channel.PolicyTarget, target); err != nil {
-		return "", err
-	}
-	return a.manifest.Digest, s.commit(ctx, []digest.Digest{a.manifest.Digest}, tufrepo.Targets)
+	return a.manifest.Digest, p.change(ctx, repository, channel.KindDeployments, func(s *session) error {
+		if err := a.push(ctx, s.repo); err != nil {
+			return err
+		}
+		target := tufrepo.Target{Digest: a.manifest.Digest, Length: a.manifest.Size}
+		if err := s.tuf.SetTarget(tufrepo.Targets, channel.PolicyTarget, target); err != nil {
+			return err
+		}
+		return s.commit(ctx, []digest.Digest{a.manifest.Digest})
+	})
 }
 
 func packPolicy(file string) (artifact, error) {
@@ -105,11 +102,12 @@ func (p *Publisher) AddDevice(ctx context.Context, repository, device, logKey st
 	if err := checkLogKey(device, logKey); err != nil {
 		return err
 	}
-	s, err := p.open(ctx, repository, channel.KindDeployments)
-	if err != nil {
-		return err
-	}
-	defer s.close()
+	return p.change(ctx, repository, channel.KindDeployments, func(s *session) error {
+		return s.enrol(ctx, device, logKey)
+	})
+}
+
+func (s *session) enrol(ctx context.Context, device, logKey string) error {
 	d, err := s.readDevice(ctx, device)
 	if err != nil && !errors.Is(err, tufclient.ErrNoTarget) {
 		return err
@@ -197,7 +195,7 @@ func (s *session) writeDevice(ctx context.Context, device string, d deviceState)
 	if err := s.tuf.SetTarget(tufrepo.Deploy, channel.DeviceTarget(device), target); err != nil {
 		return err
 	}
-	return s.commit(ctx, []digest.Digest{a.manifest.Digest}, tufrepo.Deploy)
+	return s.commit(ctx, []digest.Digest{a.manifest.Digest})
 }
 
 func packState(deployments []*margo.ApplicationDeployment) (artifact, error) {
@@ -248,11 +246,19 @@ type Deployed struct {
 // the channel's own policy first, so an order that no device would accept is
 // not signed.
 func (p *Publisher) Deploy(ctx context.Context, in DeployInput) (*Deployed, error) {
-	s, err := p.open(ctx, in.Channel, channel.KindDeployments)
+	var out *Deployed
+	err := p.change(ctx, in.Channel, channel.KindDeployments, func(s *session) error {
+		var err error
+		out, err = s.deploy(ctx, in)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	defer s.close()
+	return out, nil
+}
+
+func (s *session) deploy(ctx context.Context, in DeployInput) (*Deployed, error) {
 	rel, channelName, err := s.checkRelease(ctx, in.Application, in.Version)
 	if err != nil {
 		return nil, err
@@ -313,11 +319,12 @@ func (d *deviceState) order(in DeployInput, rel *verify.Release, channelName str
 // Undeploy takes an application out of a device's desired state. The device
 // removes it if the policy lets it.
 func (p *Publisher) Undeploy(ctx context.Context, repository, application, device string) error {
-	s, err := p.open(ctx, repository, channel.KindDeployments)
-	if err != nil {
-		return err
-	}
-	defer s.close()
+	return p.change(ctx, repository, channel.KindDeployments, func(s *session) error {
+		return s.undeploy(ctx, application, device)
+	})
+}
+
+func (s *session) undeploy(ctx context.Context, application, device string) error {
 	d, err := s.enrolledDevice(ctx, device)
 	if err != nil {
 		return err
@@ -357,7 +364,7 @@ func (s *session) checkRelease(ctx context.Context, application, version string)
 // VerifyRelease judges a release by the policy of a deployment channel, as
 // devices do, and changes nothing.
 func (p *Publisher) VerifyRelease(ctx context.Context, repository, application, version string) (*verify.Release, error) {
-	s, err := p.open(ctx, repository, channel.KindDeployments)
+	s, err := p.look(ctx, repository, channel.KindDeployments)
 	if err != nil {
 		return nil, err
 	}

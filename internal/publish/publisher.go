@@ -15,4 +15,7 @@ type Publisher struct {
 	Now time.Time
 	// Progress is told how much of a transfer is done; may be nil.
 	Progress func(done, total int64)
+	// Note is told in a sentence what became of an earlier change, where that
+	// needs saying; may be nil.
+	Note func(text string)
 }

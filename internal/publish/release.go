@@ -48,11 +48,20 @@ type Published struct {
 // channel. A version that is listed with other content is refused: what was
 // released under a version never changes.
 func (p *Publisher) Publish(ctx context.Context, in PublishInput) (*Published, error) {
-	s, err := p.open(ctx, in.Channel, channel.KindReleases)
+	var out *Published
+	evidence := ocispec.Descriptor{} // made once, however often the listing is tried
+	err := p.change(ctx, in.Channel, channel.KindReleases, func(s *session) error {
+		var err error
+		out, err = s.publish(ctx, in, &evidence)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	defer s.close()
+	return out, nil
+}
+
+func (s *session) publish(ctx context.Context, in PublishInput, evidence *ocispec.Descriptor) (*Published, error) {
 	b, desc := in.Packed.Bundle, in.Packed.Descriptor
 	place, err := channel.AppRepository(in.Channel, b.Application)
 	if err != nil {
@@ -70,26 +79,28 @@ func (p *Publisher) Publish(ctx context.Context, in PublishInput) (*Published, e
 	if err == nil && listed.Digest != desc.Digest {
 		return nil, reason.New(reason.Exists, "%s is released already with other content (%s, this is %s): publish it under a new version", name, listed.Digest, desc.Digest)
 	}
-	repo, err := p.Client.Repository(place)
+	repo, err := s.p.Client.Repository(place)
 	if err != nil {
 		return nil, err
 	}
-	if err := p.pushBundle(ctx, in, repo); err != nil {
+	if err := s.p.pushBundle(ctx, in, repo); err != nil {
 		return nil, err
 	}
 	if listed.Digest == desc.Digest {
 		out.Unchanged = true
 		return out, nil
 	}
-	return out, s.list(ctx, in, repo, name)
+	return out, s.list(ctx, in, repo, name, evidence)
 }
 
 // list signs the bundle and makes it a target.
-func (s *session) list(ctx context.Context, in PublishInput, repo *oci.Repository, name string) error {
+func (s *session) list(ctx context.Context, in PublishInput, repo *oci.Repository, name string, evidence *ocispec.Descriptor) error {
 	desc := in.Packed.Descriptor
-	evidence, err := s.p.signBundle(ctx, in, repo, name)
-	if err != nil {
-		return err
+	if evidence.Digest == "" {
+		var err error
+		if *evidence, err = s.p.signBundle(ctx, in, repo, name); err != nil {
+			return err
+		}
 	}
 	custom, err := json.Marshal(channel.ReleaseCustom{Evidence: []channel.EvidenceRef{{Digest: evidence.Digest, Size: evidence.Size}}})
 	if err != nil {
@@ -102,7 +113,7 @@ func (s *session) list(ctx context.Context, in PublishInput, repo *oci.Repositor
 	if err := channel.Retain(ctx, repo, desc.Digest, evidence.Digest); err != nil {
 		return err
 	}
-	return s.commit(ctx, nil, tufrepo.Targets)
+	return s.commit(ctx, nil)
 }
 
 // pushBundle sends the bundle with all its parts, looks for each of them in the

@@ -19,19 +19,25 @@ import (
 
 // session is one channel, opened for a change. It holds the lock beside the keys.
 type session struct {
-	p      *Publisher
-	repo   *oci.Repository
-	client *tufclient.Client
-	lock   *durable.Lock
-	tuf    *tufrepo.Repo
-	meta   *tufclient.Metadata
+	// readOnly is a session that signs nothing and asks for no key.
+	readOnly bool
+	journal  *journal
+	// moved holds the changes of the last commit that moved the tag and was
+	// overtaken after that; pending, those of the command's own change.
+	moved, pending []tufrepo.Change
+	p              *Publisher
+	repo           *oci.Repository
+	client         *tufclient.Client
+	lock           *durable.Lock
+	tuf            *tufrepo.Repo
+	meta           *tufclient.Metadata
 	// head is the channel manifest that the tag named when the session began.
 	head digest.Digest
 }
 
-// open locks the keys, refreshes the channel from the root beside them, and
-// takes it up for a change.
-func (p *Publisher) open(ctx context.Context, repository, kind string) (*session, error) {
+// open locks the keys and opens the client of the channel, which begins from
+// the root beside them.
+func (p *Publisher) open(repository, kind string) (*session, error) {
 	repo, err := p.Client.Repository(repository)
 	if err != nil {
 		return nil, err
@@ -48,7 +54,21 @@ func (p *Publisher) open(ctx context.Context, repository, kind string) (*session
 		return nil, err
 	}
 	s := &session{p: p, repo: repo, client: client, lock: lock}
-	if err := s.refresh(ctx); err != nil {
+	if s.journal, err = p.Keys.loadJournal(client.Identity().ID); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// look opens a channel for a command that changes nothing.
+func (p *Publisher) look(ctx context.Context, repository, kind string) (*session, error) {
+	s, err := p.open(repository, kind)
+	if err != nil {
+		return nil, err
+	}
+	s.readOnly = true
+	if err := s.begin(ctx); err != nil {
 		s.close()
 		return nil, fmt.Errorf("channel %s: %w", repository, err)
 	}
@@ -110,37 +130,5 @@ func (s *session) refresh(ctx context.Context) error {
 		return err
 	}
 	s.tuf, err = tufrepo.FromMetadata(s.meta)
-	return err
-}
-
-// commit signs what was staged with the keys of the named roles, snapshot and
-// timestamp, and makes it the channel's state. Then it reads the channel again
-// as any reader does, so that success means "readable".
-func (s *session) commit(ctx context.Context, retain []digest.Digest, roles ...string) error {
-	keys := tufrepo.Keys{}
-	for _, role := range append(roles, tufrepo.Snapshot, tufrepo.Timestamp) {
-		signers, err := s.p.Keys.Signers(role)
-		if err != nil {
-			return err
-		}
-		keys[role] = signers
-	}
-	files, err := s.tuf.Sign(keys, s.p.Now)
-	if err != nil {
-		return err
-	}
-	if err := commitFiles(ctx, s.repo, s.tuf, files, s.head, retain); err != nil {
-		return err
-	}
-	if err := s.refresh(ctx); err != nil {
-		return fmt.Errorf("read the channel back: %w", err)
-	}
-	return nil
-}
-
-func commitFiles(ctx context.Context, repo *oci.Repository, tuf *tufrepo.Repo, files map[string][]byte, previous digest.Digest, retain []digest.Digest) error {
-	_, err := channel.Commit(ctx, repo, channel.CommitInput{
-		Files: files, Previous: previous, Version: tuf.Versions()[tufrepo.Timestamp], Retain: retain,
-	})
 	return err
 }

@@ -152,6 +152,22 @@ func (w *World) Party(name string) *publish.Publisher {
 	}}
 }
 
+// Machine copies a party's key directory, as for a second machine, and returns the
+// publisher that works with the copy. Several may work at the same time.
+func (w *World) Machine(party, name string) *publish.Publisher {
+	w.T.Helper()
+	from, to := filepath.Join(w.Dir, party), filepath.Join(w.Dir, name)
+	w.Must(os.CopyFS(to, os.DirFS(from)))
+	p := w.Party(name)
+	p.Keys.Opened = map[string]crypto.Signer{}
+	for path, key := range w.opened {
+		if filepath.Dir(path) == from {
+			p.Keys.Opened[filepath.Join(to, filepath.Base(path))] = key
+		}
+	}
+	return p
+}
+
 func (w *World) init(name, repository, kind string) {
 	w.T.Helper()
 	_, err := w.Party(name).InitChannel(w.Context(), publish.InitChannelInput{Repository: repository, Kind: kind, OfflineKeys: 1, Threshold: 1})
