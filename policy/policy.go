@@ -91,6 +91,10 @@ type Application struct {
 	// Drift is what to do when what runs is not what was applied any more:
 	// [Correct] it, or only [Report] it. Parse turns an absent value into [Correct].
 	Drift string `yaml:"drift"`
+	// DataPolicy says whether the data of the application's volumes goes back with
+	// its images: [Keep] it as a failed update left it, or take a [Snapshot] before
+	// each update and restore it. Parse turns an absent value into [Keep].
+	DataPolicy string `yaml:"dataPolicy"`
 	// Grants is what the application may ask of the machine beyond the default.
 	Grants Grants `yaml:"grants"`
 }
@@ -107,6 +111,9 @@ const (
 	Report  = "report"
 )
 
+// Snapshot is the value of [Application.DataPolicy] beside [Keep].
+const Snapshot = "snapshot"
+
 // Parse reads and validates a TrustPolicy. An error has reason malformed or
 // too-large and names the field.
 func Parse(data []byte) (*TrustPolicy, error) {
@@ -120,6 +127,7 @@ func Parse(data []byte) (*TrustPolicy, error) {
 	for i := range p.Applications {
 		a := &p.Applications[i]
 		a.OnNoGood, a.Drift = cmp.Or(a.OnNoGood, Keep), cmp.Or(a.Drift, Correct)
+		a.DataPolicy = cmp.Or(a.DataPolicy, Keep)
 		for _, s := range p.ReservedPorts {
 			ports, _ := parsePorts(s)
 			a.Grants.ports = append(a.Grants.ports, ports)

@@ -76,7 +76,7 @@ func TestParseReadsTheDocumentedFields(t *testing.T) {
 	if r.Role != "supplier" || r.Threshold != 1 || len(must(r.PublicKeys())) != 2 {
 		t.Errorf("rule %+v", r)
 	}
-	if a.MinimumVersion != "1.2.0" || !a.MayRemove || a.MayDeleteVolumes || a.OnNoGood != policy.Keep {
+	if a.MinimumVersion != "1.2.0" || !a.MayRemove || a.MayDeleteVolumes || a.OnNoGood != policy.Keep || a.DataPolicy != policy.Keep {
 		t.Errorf("application %+v", a)
 	}
 }
@@ -130,6 +130,7 @@ func TestParseRefuses(t *testing.T) {
 		"version as number":       {swap("1.2.0", "1.2"), "minimumVersion"},
 		"delete without remove":   {strings.ReplaceAll(strings.ReplaceAll(good, "mayRemove: true", "mayRemove: false"), "mayDeleteVolumes: false", "mayDeleteVolumes: true"), "mayRemove is false"},
 		"onNoGood":                {swap("    mayRemove", "    onNoGood: ignore\n    mayRemove"), "onNoGood"},
+		"dataPolicy":              {swap("    mayRemove", "    dataPolicy: snapshots\n    mayRemove"), "dataPolicy"},
 		"a grant":                 {swap("grants: {}", "grants: {privileged: true}"), "unknown field \"privileged\""},
 		"grants as list":          {swap("grants: {}", "grants: [privileged]"), "grants"},
 		"unsigned":                {good[:strings.Index(good, "    signatures:")] + "    signatures: []\n", "no unsigned applications"},

@@ -100,6 +100,9 @@ func (a *Application) validate(channels map[string]ReleaseChannel) error {
 	if !slices.Contains([]string{"", Correct, Report}, a.Drift) {
 		return fmt.Errorf("drift: %.100q is neither %q nor %q", a.Drift, Correct, Report)
 	}
+	if !slices.Contains([]string{"", Keep, Snapshot}, a.DataPolicy) {
+		return fmt.Errorf("dataPolicy: %.100q is neither %q nor %q", a.DataPolicy, Keep, Snapshot)
+	}
 	return a.Grants.validate()
 }
 
