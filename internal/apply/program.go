@@ -27,6 +27,9 @@ const (
 	// engineMargin is what a task on the engine may take beyond the timeout that
 	// it was given and keeps itself.
 	engineMargin = 30 * time.Second
+	// restartMargin is what a snapshot that failed may take to start again what it
+	// stopped.
+	restartMargin = 3 * time.Minute
 	// observeDeadline bounds looking at what runs, or at the engine itself.
 	observeDeadline = 60 * time.Second
 	// stderrEnds is how much of the beginning and of the end of a program's
@@ -100,6 +103,16 @@ func (p *Program) info(ctx context.Context, in task.InfoInput) (InfoResult, erro
 // prune removes images that nobody needs.
 func (p *Program) prune(ctx context.Context, in PruneInput) (PruneResult, error) {
 	return call[PruneResult](ctx, p, task.Prune, in, seconds(in.TimeoutSeconds)+engineMargin)
+}
+
+// snapshot stops containers and copies volumes.
+func (p *Program) snapshot(ctx context.Context, in SnapshotInput) (SnapshotResult, error) {
+	return call[SnapshotResult](ctx, p, task.Snapshot, in, seconds(in.TimeoutSeconds)+restartMargin)
+}
+
+// restore puts the copies of volumes back.
+func (p *Program) restore(ctx context.Context, in RestoreInput) (RestoreResult, error) {
+	return call[RestoreResult](ctx, p, task.Restore, in, seconds(in.TimeoutSeconds)+engineMargin)
 }
 
 func seconds(n int) time.Duration { return time.Duration(n) * time.Second }

@@ -29,4 +29,10 @@ type (
 	InfoResult    = task.InfoResult
 	PruneInput    = task.PruneInput
 	PruneResult   = task.PruneResult
+
+	SnapshotInput  = task.SnapshotInput
+	SnapshotResult = task.SnapshotResult
+	RestoreInput   = task.RestoreInput
+	RestoreResult  = task.RestoreResult
+	Volume         = task.Volume
 )

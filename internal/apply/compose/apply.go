@@ -53,6 +53,9 @@ func (e *engine) run(ctx context.Context, o owner, p *types.Project, wait bool) 
 	if err != nil {
 		return err
 	}
+	if err := e.sweep(ctx, o); err != nil {
+		return err
+	}
 	if err := e.up(ctx, p); err != nil {
 		return err
 	}

@@ -42,15 +42,17 @@ var renderLimits = sandbox.Limits{Memory: 512 << 20, CPUSeconds: 20}
 // good. The error says why no answer was given.
 func Run(ctx context.Context, args []string, in io.Reader, out io.Writer) error {
 	tasks := map[task.Name]task.Handler{
-		task.Render:  task.Handle(Render),
-		task.Apply:   task.Handle(Apply),
-		task.Observe: task.Handle(Observe),
-		task.Remove:  task.Handle(Remove),
-		task.Info:    task.Handle(Info),
-		task.Prune:   task.Handle(Prune),
+		task.Render:   task.Handle(Render),
+		task.Apply:    task.Handle(Apply),
+		task.Observe:  task.Handle(Observe),
+		task.Remove:   task.Handle(Remove),
+		task.Info:     task.Handle(Info),
+		task.Prune:    task.Handle(Prune),
+		task.Snapshot: task.Handle(Snapshot),
+		task.Restore:  task.Handle(Restore),
 	}
 	if len(args) != 1 || tasks[task.Name(args[0])] == nil {
-		return fmt.Errorf("usage: applier-compose render|apply|observe|remove|info|prune, with a request on standard input (the agent and the publisher start this program)")
+		return fmt.Errorf("usage: applier-compose render|apply|observe|remove|info|prune|snapshot|restore, with a request on standard input (the agent and the publisher start this program)")
 	}
 	clearEnvironment()
 	name := task.Name(args[0])

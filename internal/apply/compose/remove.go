@@ -48,6 +48,9 @@ func Remove(ctx context.Context, in task.RemoveInput) (task.RemoveResult, error)
 // down needs no render: Compose finds the project by its labels, which
 // checkOwner has seen to be ours.
 func (e *engine) down(ctx context.Context, o owner, volumes bool) error {
+	if err := e.sweep(ctx, o); err != nil {
+		return err
+	}
 	if err := step("down"); err != nil {
 		return err
 	}

@@ -11,6 +11,8 @@
 //	applier-compose remove   take it away
 //	applier-compose info     what the engine is and what of ours it stores
 //	applier-compose prune    remove the images of ours that nobody needs
+//	applier-compose snapshot copy the data of a deployment's volumes
+//	applier-compose restore  put such a copy back
 //
 // The name of the task is the program's only argument and is repeated in the
 // request: the program has to confine itself for a render before it has read
@@ -35,12 +37,14 @@ type Name string
 
 // The tasks. The text is the program's argument, too.
 const (
-	Render  Name = "render"
-	Apply   Name = "apply"
-	Observe Name = "observe"
-	Remove  Name = "remove"
-	Info    Name = "info"
-	Prune   Name = "prune"
+	Render   Name = "render"
+	Apply    Name = "apply"
+	Observe  Name = "observe"
+	Remove   Name = "remove"
+	Info     Name = "info"
+	Prune    Name = "prune"
+	Snapshot Name = "snapshot"
+	Restore  Name = "restore"
 )
 
 // Labels that mark every object which Consign makes in an engine. An object
@@ -50,6 +54,9 @@ const (
 	LabelDeployment = "dev.consign.deployment" // id of the ApplicationDeployment
 	LabelComponent  = "dev.consign.component"  // name of the component
 	LabelDevice     = "dev.consign.device"     // id of the device
+	// LabelHelper is on a container that exists only while volumes are copied; its
+	// value is the project. Such a container is never started.
+	LabelHelper = "dev.consign.helper"
 )
 
 // MaxRender bounds a render, which is kept, checked and sent on. Text files of
@@ -63,8 +70,8 @@ const (
 	MaxAnswer  = 12 << 20
 )
 
-// Request is the line on standard input. Input is one of RenderInput,
-// ApplyInput, ObserveInput, RemoveInput, InfoInput and PruneInput, as Task says.
+// Request is the line on standard input. Input is the input of the task that
+// Task names.
 type Request struct {
 	Task  Name            `json:"task"`
 	Input json.RawMessage `json:"input"`

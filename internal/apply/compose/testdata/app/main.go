@@ -4,6 +4,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -29,7 +30,8 @@ func main() {
 }
 
 // serve answers /env with the environment, /file?path= with a file of the
-// container, and writes one with /write?path=&text=.
+// container, writes one with /write?path=&text=, and makes one that is long and
+// takes no space with /grow?path=&size=.
 func serve() error {
 	http.HandleFunc("/env", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, strings.Join(os.Environ(), "\x00"))
@@ -47,6 +49,16 @@ func serve() error {
 	})
 	http.HandleFunc("/write", func(w http.ResponseWriter, r *http.Request) {
 		if err := os.WriteFile(r.FormValue("path"), []byte(r.FormValue("text")), 0o600); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+		}
+	})
+	http.HandleFunc("/grow", func(w http.ResponseWriter, r *http.Request) {
+		size, _ := strconv.ParseInt(r.FormValue("size"), 10, 64)
+		f, err := os.Create(r.FormValue("path"))
+		if err == nil {
+			err = errors.Join(f.Truncate(size), f.Close())
+		}
+		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 		}
 	})
