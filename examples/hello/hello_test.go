@@ -14,9 +14,15 @@ import (
 )
 
 func TestGreetsWithItsConfiguration(t *testing.T) {
-	s := httptest.NewServer(handler("guten Tag", "1.1.0"))
+	starts := filepath.Join(t.TempDir(), "starts")
+	for _, version := range []string{"1.0.0", "1.1.0"} {
+		if err := noteStart(starts, version); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := httptest.NewServer(handler("guten Tag", "1.1.0", starts))
 	defer s.Close()
-	for path, want := range map[string]string{"/": "guten Tag (hello 1.1.0)\n", "/healthz": "ok\n"} {
+	for path, want := range map[string]string{"/": "guten Tag (hello 1.1.0)\n", "/healthz": "ok\n", "/starts": "1.0.0\n1.1.0\n"} {
 		resp, err := http.Get(s.URL + path)
 		if err != nil {
 			t.Fatal(err)
@@ -30,7 +36,7 @@ func TestGreetsWithItsConfiguration(t *testing.T) {
 }
 
 func TestHealthTellsGoodFromBad(t *testing.T) {
-	good := httptest.NewServer(handler("", ""))
+	good := httptest.NewServer(handler("", "", ""))
 	defer good.Close()
 	if err := health(t.Context(), good.URL); err != nil {
 		t.Error(err)

@@ -4,6 +4,10 @@
 //	GET /         greets: the text of GREETING, or of the file that GREETING_FILE
 //	              names, and the program's VERSION
 //	GET /healthz  answers 200 while the service works
+//	GET /starts   lists the versions that were started on this data, oldest first
+//
+// The last exists where STARTS names a file, in a volume say, that the program
+// keeps that list in.
 //
 // "hello version" says which version it is and ends. "hello health" asks the second of these and exits 0 or 1. A container made
 // from nothing but this program has no shell or curl for a health check, so the
@@ -45,8 +49,8 @@ func main() {
 	}
 }
 
-// handler greets with what it was configured to say.
-func handler(greeting, version string) http.Handler {
+// handler greets with what it was configured to say. starts may be empty.
+func handler(greeting, version, starts string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -55,6 +59,9 @@ func handler(greeting, version string) http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, "ok")
 	})
+	if starts != "" {
+		mux.HandleFunc("GET /starts", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, starts) })
+	}
 	return mux
 }
 
@@ -68,6 +75,16 @@ func greeting() (string, error) {
 	return string(text), err
 }
 
+// noteStart adds a version to the list in a file.
+func noteStart(file, version string) error {
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(f, version)
+	return errors.Join(err, f.Close())
+}
+
 // serve answers until the context ends, then finishes the requests in progress.
 func serve(ctx context.Context, address string) error {
 	listener, err := net.Listen("tcp", address)
@@ -78,8 +95,14 @@ func serve(ctx context.Context, address string) error {
 	if err != nil {
 		return err
 	}
+	version, starts := os.Getenv("VERSION"), os.Getenv("STARTS")
+	if starts != "" {
+		if err := noteStart(starts, version); err != nil {
+			return err
+		}
+	}
 	server := &http.Server{
-		Handler:           handler(text, os.Getenv("VERSION")),
+		Handler:           handler(text, version, starts),
 		ReadHeaderTimeout: 5 * time.Second,
 	}
 	stopped := make(chan error, 1)

@@ -96,8 +96,10 @@ func (a *Agent) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.log, err = audit.Open(ctx, a.dirs.log(), key, a.identity.Device)
-	return err
+	if a.log, err = audit.Open(ctx, a.dirs.log(), key, a.identity.Device); err != nil {
+		return err
+	}
+	return a.dropCopies()
 }
 
 func (a *Agent) load() error {

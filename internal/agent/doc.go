@@ -22,5 +22,6 @@
 //	operator/       trusted metadata of the deployment channel
 //	suppliers/      trusted metadata of each release channel, by name and root
 //	store/          content, by digest
+//	snapshots/      copies of volumes, by deployment, while an update is not settled
 //	lock            held by the process that works on the directory
 package agent

@@ -27,31 +27,55 @@ func (a *Agent) enact(ctx context.Context, system time.Time, c Change, p *verify
 	}
 	earlier, dirty := a.state.Begun[c.Deployment]
 	before := mergeParts(a.state.Installed[c.Deployment].Parts(), earlier.Parts)
-	if err := a.begin(c, p, earlier); err != nil {
+	if err := a.begin(c, p); err != nil {
 		return c, err
 	}
-	var touched bool
-	applyErr := a.withRegistry(ctx, func() (err error) {
-		touched, err = apply.Replace(ctx, a.applier, p, before)
-		return err
-	})
-	if applyErr != nil {
-		return a.failed(ctx, system, c, p, intent, dirty || touched, applyErr)
+	note, touched, err := a.replace(ctx, p, before)
+	if err != nil {
+		return a.failed(ctx, system, c, p, intent, dirty || touched, err)
 	}
-	c.Action = a.kindOfChange(p)
-	if _, err := a.log.Append(system, outcomeOf(c, intent, nil)); err != nil {
+	c.Action, c.Message = a.kindOfChange(p), note
+	event := outcomeOf(c, intent, nil)
+	event.Message = note
+	if _, err := a.log.Append(system, event); err != nil {
 		return c, err
 	}
 	return c, a.settle(system, p)
 }
 
-// begin notes the components that are about to be changed.
-func (a *Agent) begin(c Change, p *verify.Permit, earlier Begun) error {
-	a.state.Begun[c.Deployment] = Begun{
+// begin notes the components that are about to be changed, and whether their
+// data is still what the last good version left.
+func (a *Agent) begin(c Change, p *verify.Permit) error {
+	earlier, dirty := a.state.Begun[c.Deployment]
+	b := Begun{
 		Application: c.Application, Version: c.Version, Bundle: p.Verdict().Release().Digest(),
-		Parts: mergeParts(apply.Parts(p), earlier.Parts),
+		Parts: mergeParts(apply.Parts(p), earlier.Parts), Data: earlier.Data,
 	}
+	if _, installed := a.state.Installed[c.Deployment]; installed && !dirty && snapshots(p) {
+		b.Data = dataWhole
+	}
+	a.state.Begun[c.Deployment] = b
 	return a.dirs.saveState(a.state)
+}
+
+// replace secures the data and makes a permit run in the place of before. note
+// says what was copied, touched whether anything may have been changed or
+// stopped by then.
+func (a *Agent) replace(ctx context.Context, p *verify.Permit, before []apply.Part) (note string, touched bool, err error) {
+	err = a.withRegistry(ctx, func() (err error) {
+		if note, err = a.secureData(ctx, p, before); err != nil {
+			touched = apply.Stopped(err)
+			return err
+		}
+		touched, err = apply.Replace(ctx, a.applier, p, before)
+		return err
+	})
+	if err != nil && note != "" && !touched {
+		// Nothing new was started: what was stopped for its data needs a start, not
+		// its data.
+		return note, true, errors.Join(err, a.setData(p.Verdict().Order().Deployment().ID, dataWhole))
+	}
+	return note, touched, err
 }
 
 // mergeParts lists the parts of both, each project once.
@@ -113,7 +137,11 @@ func (a *Agent) failed(ctx context.Context, system time.Time, c Change, p *verif
 	if !touched {
 		delete(a.state.Begun, c.Deployment)
 	}
-	if saveErr := a.dirs.saveState(a.state); saveErr != nil || !touched || ctx.Err() != nil {
+	saveErr := a.dirs.saveState(a.state)
+	if saveErr == nil && !touched {
+		saveErr = a.dropCopies()
+	}
+	if saveErr != nil || !touched || ctx.Err() != nil {
 		// A cancelled apply says nothing about the application: what it began is
 		// in the state, and the next cycle takes it up.
 		return c, errors.Join(saveErr, ctx.Err())
@@ -178,7 +206,10 @@ func (a *Agent) settle(system time.Time, p *verify.Permit) error {
 	delete(a.state.Attempts, id)
 	a.state.Installed[id] = in
 	a.moved = true
-	return a.dirs.saveState(a.state)
+	if err := a.dirs.saveState(a.state); err != nil {
+		return err
+	}
+	return a.dropCopies()
 }
 
 // highest returns the higher of two versions, "" being the lowest.

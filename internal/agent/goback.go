@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -22,7 +23,8 @@ import (
 // goBack makes the last good version run again after an apply failed with
 // something changed. Where nothing ran before, what was begun is taken away;
 // where what ran is not allowed any more, the policy's onNoGood decides. The
-// order that failed stays the Change's subject; data is never touched.
+// order that failed stays the Change's subject. Data goes back where it was
+// copied before the apply, and nowhere else.
 func (a *Agent) goBack(ctx context.Context, system time.Time, c Change) (Change, error) {
 	in, ok := a.state.Installed[c.Deployment]
 	if !ok {
@@ -35,7 +37,7 @@ func (a *Agent) goBack(ctx context.Context, system time.Time, c Change) (Change,
 	if err != nil {
 		return a.noGood(ctx, system, c, in, err)
 	}
-	failed, err := a.restore(ctx, system, audit.Rollback, in, last, false)
+	note, failed, err := a.restore(ctx, system, audit.Rollback, in, last, false)
 	if failed != nil {
 		c.Message += fmt.Sprintf("; the return to %s failed, too, and is tried again: %v", in.Version, failed)
 		c.err = errors.Join(c.err, failed)
@@ -43,7 +45,7 @@ func (a *Agent) goBack(ctx context.Context, system time.Time, c Change) (Change,
 	if failed != nil || err != nil {
 		return c, err
 	}
-	c.Message += "; " + in.Version + " runs again"
+	c.Message += note + "; " + in.Version + " runs again"
 	c.Returned = in.Version
 	attempt := a.state.Attempts[c.Deployment]
 	attempt.Returned, attempt.Text = in.Version, c.Message
@@ -51,20 +53,24 @@ func (a *Agent) goBack(ctx context.Context, system time.Time, c Change) (Change,
 	return c, a.dirs.saveState(a.state)
 }
 
-// restore makes an installation's stored render run, and takes away what was
-// begun besides: to return after a failure, or to correct what somebody changed.
-// With anew, what runs is taken away first. failed is what the engine could not do; err means that log or state could not
-// be written.
-func (a *Agent) restore(ctx context.Context, system time.Time, action audit.Action, in Installation, last *verify.Permit, anew bool) (failed, err error) {
+// restore makes an installation's stored render run, with its data if that was
+// copied, and takes away what was begun besides: to return after a failure, or to
+// correct what somebody changed. With anew, what runs is taken away first. note
+// says what data was put back, "" or after "; ". failed is what the engine could
+// not do; err means that log or state could not be written.
+func (a *Agent) restore(ctx context.Context, system time.Time, action audit.Action, in Installation, last *verify.Permit, anew bool) (note string, failed, err error) {
 	intent, err := a.logIntent(system, action, last)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
-	failed = a.withRegistry(ctx, func() error {
+	failed = a.withRegistry(ctx, func() (err error) {
 		if anew {
 			if err := apply.TakeAway(ctx, a.applier, in.Deployment, in.Parts(), false); err != nil {
 				return err
 			}
+		}
+		if note, err = a.returnData(ctx, in.Deployment, dataCopied, dataReturning); err != nil {
+			return err
 		}
 		return apply.Restore(ctx, a.applier, last, a.state.Begun[in.Deployment].Parts)
 	})
@@ -72,11 +78,18 @@ func (a *Agent) restore(ctx context.Context, system time.Time, action audit.Acti
 	if failed == nil && action == audit.Rollback {
 		event = audit.Event{Kind: audit.RolledBack, Deployment: in.Deployment, Application: in.Application, Release: in.Version, Intent: intent, Bundle: in.Bundle}
 	}
+	if note != "" {
+		event.Message = strings.TrimPrefix(event.Message+"; "+note, "; ")
+		note = "; " + note
+	}
 	if _, err := a.log.Append(system, event); err != nil || failed != nil {
-		return failed, err
+		return note, failed, err
 	}
 	delete(a.state.Begun, in.Deployment)
-	return nil, a.dirs.saveState(a.state)
+	if err := a.dirs.saveState(a.state); err != nil {
+		return note, nil, err
+	}
+	return note, nil, a.dropCopies()
 }
 
 // recall judges an installation by today's policy and stored metadata, with
@@ -159,7 +172,8 @@ func (a *Agent) noGood(ctx context.Context, system time.Time, c Change, in Insta
 	return c, err
 }
 
-// stop takes an installation away and keeps its data.
+// stop takes an installation away and keeps its data, as the last good version
+// left it where there is a copy of that.
 func (a *Agent) stop(ctx context.Context, system time.Time, in Installation) (Change, error) {
 	return a.takeAway(ctx, system, removal{
 		Deployment: in.Deployment, Application: in.Application, Version: in.Version, Bundle: in.Bundle, Parts: in.Parts(),

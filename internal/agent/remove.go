@@ -114,18 +114,37 @@ func (a *Agent) takeAway(ctx context.Context, system time.Time, r removal) (Chan
 	if err != nil {
 		return c, err
 	}
-	if err := apply.TakeAway(ctx, a.applier, r.Deployment, r.Parts, r.Volumes); err != nil {
+	if c.Message, err = a.dismantle(ctx, r); err != nil {
 		c.Action, c.Reason, c.Message, c.err = Failed, reason.Of(err), err.Error(), err
 		event := outcomeOf(c, intent, err)
 		event.Step = "remove"
 		_, logErr := a.log.Append(system, event)
 		return c, logErr
 	}
-	event := audit.Event{Kind: audit.Removed, Deployment: r.Deployment, Application: r.Application, Release: r.Version, Intent: intent}
+	event := audit.Event{Kind: audit.Removed, Deployment: r.Deployment, Application: r.Application, Release: r.Version, Intent: intent, Message: c.Message}
 	if _, err := a.log.Append(system, event); err != nil {
 		return c, err
 	}
 	a.state.retire(r.Deployment)
 	a.moved = true
-	return c, a.dirs.saveState(a.state)
+	if err := a.dirs.saveState(a.state); err != nil {
+		return c, err
+	}
+	return c, a.dropCopies()
+}
+
+// dismantle removes components. Data that stays is put back if an update that
+// nothing settled may have changed it; note says so.
+func (a *Agent) dismantle(ctx context.Context, r removal) (note string, err error) {
+	if err := apply.TakeAway(ctx, a.applier, r.Deployment, r.Parts, r.Volumes); err != nil {
+		return "", err
+	}
+	if d := a.state.Begun[r.Deployment].Data; r.Volumes || d != dataCopied && d != dataReturning {
+		return "", nil
+	}
+	err = a.withRegistry(ctx, func() (err error) {
+		note, err = a.returnData(ctx, r.Deployment, dataCopied, dataReturning)
+		return err
+	})
+	return note, err
 }

@@ -107,6 +107,8 @@ type Begun struct {
 	Bundle      digest.Digest `json:"bundle"`
 	// Parts are all components that may have been changed.
 	Parts []apply.Part `json:"parts"`
+	// Data says whether the volumes still hold what the last good version left.
+	Data Data `json:"data,omitempty"`
 }
 
 // Deviation is a difference between what was applied and what runs.

@@ -211,11 +211,12 @@ func (a *Agent) correct(ctx context.Context, system time.Time, c Change, in Inst
 	d.NotBefore = system.UTC().Add(waitAfter(d.Count))
 	d.Count++
 	a.state.Deviations[in.Deployment] = d
-	failed, err := a.restore(ctx, system, audit.Apply, in, last, anew)
+	note, failed, err := a.restore(ctx, system, audit.Apply, in, last, anew)
 	if err != nil {
 		return c, err
 	}
 	c.Action = Corrected
+	c.Message += note
 	if failed != nil {
 		c.Action, c.Reason, c.err = Failed, reason.Of(failed), failed
 		c.Message += "; the correction failed: " + failed.Error()

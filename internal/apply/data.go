@@ -18,11 +18,13 @@ const dataTimeout = time.Hour
 type Keeper interface {
 	// Snapshot fetches what next needs, stops those of before that have volumes
 	// and copies the volumes into dir, which is empty and has room for so many
-	// bytes. What is copied stays stopped. After an error what ran runs again, unless [Stopped] recognises it.
+	// bytes. What is copied stays stopped. After an error what ran runs again,
+	// unless [Stopped] recognises it.
 	Snapshot(ctx context.Context, next *verify.Permit, before []Part, dir string, room int64) ([]Volume, error)
-	// RestoreData makes the volumes hold what their copies in dir hold, after it
-	// has checked the copies. The containers that use them go. p is what runs next.
-	RestoreData(ctx context.Context, p *verify.Permit, dir string, volumes []Volume) error
+	// RestoreData makes the volumes of a deployment hold what their copies in dir
+	// hold, after it has checked the copies. The containers that use them go, and
+	// nothing is started: images only lend a root directory.
+	RestoreData(ctx context.Context, deployment string, images []string, dir string, volumes []Volume) error
 }
 
 // Stopped reports whether an error of [Keeper.Snapshot] may have left stopped
@@ -42,11 +44,11 @@ func (c *Compose) Snapshot(ctx context.Context, next *verify.Permit, before []Pa
 	return res.Volumes, err
 }
 
-// RestoreData implements [Keeper].
-func (c *Compose) RestoreData(ctx context.Context, p *verify.Permit, dir string, volumes []Volume) error {
+// RestoreData implements [Keeper]. As Remove, it needs no verdict: the program
+// touches only objects that carry the deployment's label.
+func (c *Compose) RestoreData(ctx context.Context, deployment string, images []string, dir string, volumes []Volume) error {
 	_, err := c.Program.restore(ctx, RestoreInput{
-		Engine: c.Engine, Deployment: p.Verdict().Order().Deployment().ID,
-		Images: images(p), Dir: dir, Volumes: volumes, TimeoutSeconds: int(dataTimeout.Seconds()),
+		Engine: c.Engine, Deployment: deployment, Images: images, Dir: dir, Volumes: volumes, TimeoutSeconds: int(dataTimeout.Seconds()),
 	})
 	return err
 }

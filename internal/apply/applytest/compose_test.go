@@ -58,6 +58,11 @@ func (c compose) Give(w *world.World, dir string, trait applytest.Trait) {
 	case applytest.SickPair:
 		c.pair(w, dir)
 		c.sicken(w, filepath.Join(dir, "components/second/compose.yaml"))
+	case applytest.Listing:
+		// The directory of a new volume is root's.
+		w.Edit(filepath.Join(dir, stack), `user: "65534:65534"`, "user: \"0:0\"\n    volumes: [\"data:/data\"]")
+		w.Edit(filepath.Join(dir, stack), "GREETING: ${GREETING}", "GREETING: ${GREETING}\n      STARTS: /data/starts")
+		w.Edit(filepath.Join(dir, stack), "services:\n", "volumes: {data: {}}\nservices:\n")
 	}
 }
 
@@ -150,5 +155,19 @@ func (c compose) Meddle(t *testing.T, deployment string) {
 	}
 	if _, err := c.docker.ContainerStart(t.Context(), made.ID, client.ContainerStartOptions{}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func (c compose) Discard(t *testing.T, deployment string) {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context())
+	list, err := c.docker.VolumeList(ctx, client.VolumeListOptions{Filters: client.Filters{}.Add("label", task.LabelDeployment+"="+deployment)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range list.Items {
+		if _, err := c.docker.VolumeRemove(ctx, v.Name, client.VolumeRemoveOptions{}); err != nil {
+			t.Error(err)
+		}
 	}
 }

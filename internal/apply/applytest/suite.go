@@ -37,6 +37,8 @@ const (
 	Secret
 	// SickPair is Pair with a second component that never becomes healthy.
 	SickPair
+	// Listing keeps the list of its starts in a volume (GET /starts).
+	Listing
 )
 
 // Kind is one kind of applier on a real engine.
@@ -54,6 +56,8 @@ type Kind interface {
 	// Meddle starts something with all rights of the machine beside what runs of a
 	// deployment, marked as if it belonged there.
 	Meddle(t *testing.T, deployment string)
+	// Discard deletes the data that the removal of a deployment left.
+	Discard(t *testing.T, deployment string)
 }
 
 // Run runs the suite.
@@ -75,6 +79,9 @@ func Run(t *testing.T, k Kind) {
 		{"TwoSteps", twoSteps},
 		{"SecretsStayOnTheDevice", secretsStayOnTheDevice},
 		{"KilledAtEveryStep", killedAtEveryStep},
+		{"DataGoesBack", dataGoesBack},
+		{"DataStays", dataStays},
+		{"DataGoesBackAfterKill", dataGoesBackAfterKill},
 	} {
 		t.Run(story.name, func(t *testing.T) { story.tell(t, newSite(t, k)) })
 	}
@@ -113,6 +120,7 @@ func (s *site) takeAway() {
 	if left := s.k.Running(s.T, s.deployment); len(left) > 0 {
 		s.Errorf("after the removal %q still run", left)
 	}
+	s.k.Discard(s.T, s.deployment)
 }
 
 func freePort(t *testing.T) string {
@@ -190,9 +198,11 @@ func (s *site) answers(want string) {
 	s.Fatalf("the application answers %q, want %q", got, want)
 }
 
-func (s *site) get() string {
+func (s *site) get() string { return s.ask("/") }
+
+func (s *site) ask(path string) string {
 	client := http.Client{Timeout: 5 * time.Second}
-	resp, err := client.Get("http://127.0.0.1:" + s.port + "/")
+	resp, err := client.Get("http://127.0.0.1:" + s.port + path)
 	if err != nil {
 		return err.Error()
 	}

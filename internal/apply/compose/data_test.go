@@ -162,6 +162,9 @@ func TestDataGoesBackAsItWas(t *testing.T) {
 	if got := s.states(); len(got) > 0 {
 		t.Errorf("after the restore there are containers: %q", got)
 	}
+	if _, again, err := s.snapshot(in); err != nil || len(again) != 2 || again[0].Content != volumes[0].Content {
+		t.Errorf("a snapshot while there are no containers: %+v, %v", again, err)
+	}
 	web = s.mustApply(in)["web"]
 	if got := s.get(web, "/file", "path", "/data/kept"); got != "old" {
 		t.Errorf("the file holds %q", got)

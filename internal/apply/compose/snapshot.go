@@ -24,8 +24,9 @@ const restartTimeout = 2 * time.Minute
 // only one with the reason internal may say that this failed, too.
 func Snapshot(ctx context.Context, in task.SnapshotInput) (task.SnapshotResult, error) {
 	none := task.SnapshotResult{Volumes: []task.Volume{}}
-	if in.Deployment == "" || in.TimeoutSeconds <= 0 || len(in.Images) == 0 || !filepath.IsAbs(in.Dir) {
-		return none, reason.New(reason.Malformed, "snapshot: deployment, images, an absolute dir and timeoutSeconds are required")
+	unnamed := func(project string) bool { return !projectName.MatchString(project) }
+	if in.Deployment == "" || in.TimeoutSeconds <= 0 || len(in.Images) == 0 || !filepath.IsAbs(in.Dir) || slices.ContainsFunc(in.Projects, unnamed) {
+		return none, reason.New(reason.Malformed, "snapshot: deployment, projects, images, an absolute dir and timeoutSeconds are required")
 	}
 	limited, cancel := context.WithTimeout(ctx, time.Duration(in.TimeoutSeconds)*time.Second)
 	defer cancel()
@@ -103,18 +104,39 @@ func (e *engine) stop(ctx context.Context, deployment string, projects []string)
 		if err != nil {
 			return stopped, err
 		}
+		if len(running(live)) == 0 {
+			continue // Compose takes a project without containers for an error
+		}
 		stopped = append(stopped, running(live)...)
 		if err := e.compose.Stop(ctx, project, api.StopOptions{}); err != nil {
 			return stopped, engineError("stop "+project, err)
 		}
-		if live, err = e.inspectAll(ctx, o); err != nil {
+		if err := e.stopRest(ctx, o); err != nil {
 			return stopped, err
-		}
-		if left := running(live); len(left) > 0 {
-			return stopped, fmt.Errorf("stop %s: container %s still runs", project, containerName(live[left[0]]))
 		}
 	}
 	return stopped, nil
+}
+
+// stopRest stops the owner's containers that Compose does not see, as removeRest
+// removes them, and sees that nothing runs any more.
+func (e *engine) stopRest(ctx context.Context, o owner) error {
+	live, err := e.inspectAll(ctx, o)
+	if err != nil {
+		return err
+	}
+	for _, id := range running(live) {
+		if _, err := e.client.ContainerStop(ctx, id, client.ContainerStopOptions{}); err != nil {
+			return engineError("stop container "+id, err)
+		}
+	}
+	if live, err = e.inspectAll(ctx, o); err != nil {
+		return err
+	}
+	if left := running(live); len(left) > 0 {
+		return fmt.Errorf("stop %s: container %s still runs", o.project, containerName(live[left[0]]))
+	}
+	return nil
 }
 
 // running lists the ids of containers whose processes may write.
