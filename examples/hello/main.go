@@ -9,9 +9,9 @@
 // The last exists where STARTS names a file, in a volume say, that the program
 // keeps that list in.
 //
-// "hello version" says which version it is and ends. "hello health" asks the second of these and exits 0 or 1. A container made
-// from nothing but this program has no shell or curl for a health check, so the
-// program checks itself.
+// "hello health" asks /healthz and exits 0 or 1: a container made from nothing
+// but this program has no shell or curl for a health check, so the program
+// checks itself. "hello version" says which version it is and ends.
 package main
 
 import (
