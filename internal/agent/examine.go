@@ -139,7 +139,7 @@ func (x *examiner) past() (attempts []doctor.Attempt, deviations []doctor.Deviat
 			Subject: subjectOf(key), Reason: at.Reason, At: at.At, Text: at.Text, NotBefore: at.NotBefore,
 		})
 	}
-	for _, id := range sortedKeys(x.a.state.Deviations) {
+	for _, id := range sortedKeys(x.a.state.present()) {
 		d := x.a.state.Deviations[id]
 		deviations = append(deviations, doctor.Deviation{Subject: subjectOf(id), Text: d.Text, At: d.At})
 	}

@@ -113,7 +113,7 @@ type Begun struct {
 
 // Deviation is a difference between what was applied and what runs.
 type Deviation struct {
-	// Text names what differs.
+	// Text names what differs; "" when it was corrected and that has to last.
 	Text string    `json:"text"`
 	At   time.Time `json:"at"`
 	// Count is how often it was corrected in a row without lasting, and NotBefore

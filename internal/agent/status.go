@@ -52,7 +52,7 @@ type InstallationStatus struct {
 func (a *Agent) Status(ctx context.Context, system time.Time) (*Status, error) {
 	s := &Status{
 		Identity: a.identity, Operator: a.freshness(system), LastChange: a.state.LastChange,
-		Installations: []InstallationStatus{}, Attempts: a.state.Attempts, Deviations: a.state.Deviations,
+		Installations: []InstallationStatus{}, Attempts: a.state.Attempts, Deviations: a.state.present(),
 	}
 	for _, id := range sortedKeys(a.state.Installed) {
 		s.Installations = append(s.Installations, a.observe(ctx, a.state.Installed[id]))
@@ -98,4 +98,15 @@ func (a *Agent) freshness(system time.Time) Freshness {
 // for byte (C2SP tlog-checkpoint).
 func (a *Agent) SignedCheckpoint() ([]byte, error) {
 	return durable.ReadFile(filepath.Join(a.dirs.log(), "checkpoint"), 4<<10)
+}
+
+// present are the deviations that are there now.
+func (s *state) present() map[string]Deviation {
+	out := map[string]Deviation{}
+	for id, d := range s.Deviations {
+		if d.Text != "" {
+			out[id] = d
+		}
+	}
+	return out
 }

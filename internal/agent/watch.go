@@ -73,7 +73,7 @@ func (a *Agent) watchOne(ctx context.Context, system time.Time, in Installation)
 		return c, nil
 	case seen.none() && !dirty:
 		c.setUnfit(seen.unfit)
-		return c, a.noteInOrder(in.Deployment)
+		return c, a.noteInOrder(system, in.Deployment)
 	case seen.none():
 		seen.drift = []string{"an apply was interrupted"}
 	}
@@ -169,12 +169,21 @@ func (a *Agent) rules(ctx context.Context, application string) *policy.Applicati
 	return app
 }
 
-// noteInOrder forgets a deviation that is gone.
-func (a *Agent) noteInOrder(id string) error {
-	if _, ok := a.state.Deviations[id]; !ok {
+// noteInOrder forgets a deviation that is gone, and how often it was corrected
+// when that has lasted: an application that ends a minute after each start would
+// otherwise be started again every minute for ever (attack D14).
+func (a *Agent) noteInOrder(system time.Time, id string) error {
+	d, ok := a.state.Deviations[id]
+	lasted := !system.Before(d.NotBefore.Add(waitAfter(d.Count)))
+	switch {
+	case !ok || d.Text == "" && !lasted:
 		return nil
+	case lasted:
+		delete(a.state.Deviations, id)
+	default:
+		d.Text = ""
+		a.state.Deviations[id] = d
 	}
-	delete(a.state.Deviations, id)
 	return a.dirs.saveState(a.state)
 }
 

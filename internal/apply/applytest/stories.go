@@ -131,10 +131,19 @@ func driftIsCorrected(_ *testing.T, s *site) {
 
 	// What does not last is corrected after growing waits, not at every look.
 	s.k.Disturb(s.T, s.deployment)
+	s.sync(agent.Drifted)
+	s.w.Now = s.w.Now.Add(time.Minute)
 	s.sync(agent.Corrected)
+	s.w.Now = s.w.Now.Add(time.Minute)
+	s.sync(agent.Unchanged)
 	s.k.Disturb(s.T, s.deployment)
 	s.sync(agent.Drifted)
+	// What has lasted is forgotten.
 	s.w.Now = s.w.Now.Add(time.Hour)
+	s.sync(agent.Corrected)
+	s.w.Now = s.w.Now.Add(time.Hour)
+	s.sync(agent.Unchanged)
+	s.k.Disturb(s.T, s.deployment)
 	s.sync(agent.Corrected)
 	s.answers("good (hello 1.0.0)")
 }
