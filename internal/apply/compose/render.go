@@ -46,7 +46,7 @@ func Render(ctx context.Context, in task.RenderInput) (task.RenderResult, error)
 		return task.RenderResult{}, err
 	}
 	label(p, in.Labels)
-	composefile.SetLimits(p, in.Limits)
+	defaulted := composefile.SetLimits(p, in.Limits)
 	data, err := composefile.Encode(ctx, p)
 	if err != nil {
 		return task.RenderResult{}, err
@@ -54,7 +54,7 @@ func Render(ctx context.Context, in task.RenderInput) (task.RenderResult, error)
 	if len(data) > task.MaxRender {
 		return task.RenderResult{}, reason.New(reason.TooLarge, "render: %d bytes, at most %d are allowed", len(data), task.MaxRender)
 	}
-	return task.RenderResult{Project: data, Digest: digest.FromBytes(data), Images: composefile.Images(p)}, nil
+	return task.RenderResult{Project: data, Digest: digest.FromBytes(data), Images: composefile.Images(p), Defaulted: defaulted}, nil
 }
 
 func checkRender(in task.RenderInput) error {

@@ -3,6 +3,7 @@ package compose
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -124,6 +125,20 @@ services:
 		if !bytes.Contains(out.Project, []byte(want)) {
 			t.Errorf("the render lacks %s:\n%s", want, out.Project)
 		}
+	}
+	all := "cpus logging.driver logging.options.max-file logging.options.max-size mem_limit pids_limit storage_opt.size"
+	want := []string{"services.own.logging.options.max-file", "services.own.storage_opt.size"}
+	for _, at := range strings.Fields("logging.driver logging.options.max-file logging.options.max-size storage_opt.size") {
+		want = append(want, "services.deployed."+at)
+	}
+	for _, at := range strings.Fields("cpus mem_limit pids_limit storage_opt.size") {
+		want = append(want, "services.journal."+at)
+	}
+	for _, at := range append(strings.Fields(all), "tmpfs[0]", "tmpfs[1]", "volumes[0].tmpfs.size") {
+		want = append(want, "services.silent."+at)
+	}
+	if slices.Sort(want); !slices.Equal(out.Defaulted, want) {
+		t.Errorf("defaulted\n%q, want\n%q", out.Defaulted, want)
 	}
 	var p struct {
 		Services map[string]map[string]any

@@ -121,6 +121,9 @@ type RenderResult struct {
 	Digest digest.Digest `json:"digest"`
 	// Images are the references by digest that Project names, sorted, each once.
 	Images []string `json:"images"`
+	// Defaulted are the places of Project that were filled from Limits, such as
+	// services.web.mem_limit, sorted: for people who read a plan.
+	Defaulted []string `json:"defaulted,omitempty"`
 }
 
 // ApplyInput asks to run a render.
