@@ -49,7 +49,7 @@ func ImageName(registry string, manifest ocispec.Descriptor) string {
 const imagePath = "/c"
 
 // Render implements [Applier].
-func (c *Compose) Render(ctx context.Context, v *verify.Verdict, archive func(ocispec.Descriptor) ([]byte, error)) ([]verify.Render, error) {
+func (c *Compose) Render(ctx context.Context, v verify.Renderable, archive func(ocispec.Descriptor) ([]byte, error)) ([]verify.Render, error) {
 	images := map[string]string{}
 	for _, i := range v.Images() {
 		images[i.Reference] = ImageName(c.Registry, i.Manifest)
@@ -60,7 +60,7 @@ func (c *Compose) Render(ctx context.Context, v *verify.Verdict, archive func(oc
 		if err != nil {
 			return nil, fmt.Errorf("component %s: %w", part.Name, err)
 		}
-		deployment := v.Order().Deployment().ID
+		deployment := v.DeploymentID()
 		in := RenderInput{
 			Archive: data, Project: part.Project, Values: part.Values, Secrets: part.Secrets, Images: images,
 			Labels: map[string]string{task.LabelDeployment: deployment, task.LabelComponent: part.Name, task.LabelDevice: c.Device},
@@ -72,7 +72,7 @@ func (c *Compose) Render(ctx context.Context, v *verify.Verdict, archive func(oc
 		if err != nil {
 			return nil, fmt.Errorf("component %s: %w", part.Name, err)
 		}
-		out = append(out, verify.Render{Component: part.Name, Project: res.Project})
+		out = append(out, verify.Render{Component: part.Name, Project: res.Project, Defaulted: res.Defaulted})
 	}
 	return out, nil
 }

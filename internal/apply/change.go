@@ -16,9 +16,9 @@ import (
 // internal/apply/applytest is the suite that every applier passes. Methods may
 // be called again after an interruption at any point and then converge.
 type Applier interface {
-	// Render makes the exact objects of each component of a verdict and touches
-	// nothing. archive lends the checked bytes of a component archive.
-	Render(ctx context.Context, v *verify.Verdict, archive func(ocispec.Descriptor) ([]byte, error)) ([]verify.Render, error)
+	// Render makes the exact objects of each component of a verdict, or of a
+	// rehearsal, and touches nothing. archive lends the checked bytes of a component archive.
+	Render(ctx context.Context, v verify.Renderable, archive func(ocispec.Descriptor) ([]byte, error)) ([]verify.Render, error)
 	// Apply makes the n-th component of a permit run, in the place of what runs
 	// under its name, and returns when it is healthy or has failed. An error that
 	// [Untouched] recognises left everything as it was.

@@ -41,12 +41,11 @@ func Decide(ctx context.Context, in DecideInput, docs Documents) (*Verdict, erro
 	if err := checkFloor(t, in); err != nil {
 		return nil, err
 	}
-	v := &Verdict{order: in.Order, release: in.Release, grants: in.Release.rules.Grants.Reserving(in.Device.Reserved...)}
-	if err := v.resolve(ctx, t, in.Device, docs); err != nil {
+	c, err := resolve(ctx, t, in, docs)
+	if err != nil {
 		return nil, err
 	}
-	v.steps = t.steps
-	return v, nil
+	return &Verdict{content: c, order: in.Order, release: in.Release, steps: t.steps}, nil
 }
 
 // checkFit keeps a deploy key inside what the supplier declared (attack T29).
@@ -81,14 +80,21 @@ func checkFit(t *trail, in DecideInput) error {
 func checkDevice(t *trail, in DecideInput) error {
 	const rule = "the device meets the package's constraints and has an applier for the profile"
 	profile := in.Order.deployment.Spec.DeploymentProfile
-	err := profile.DeviceConstraints.Eligible(in.Device.Capabilities)
-	if profile.Type != "compose" {
-		err = reason.New(reason.Ineligible, "profile type %q: this version applies compose profiles only", profile.Type)
+	err := hasApplier(profile.Type)
+	if err == nil {
+		err = profile.DeviceConstraints.Eligible(in.Device.Capabilities)
 	}
 	if err != nil {
 		return t.refuse("device", rule, in.Release.descDigest, reason.Ineligible, err)
 	}
 	t.pass("device", rule, in.Release.descDigest, "device %s, profile type %s", in.Device.ID, profile.Type)
+	return nil
+}
+
+func hasApplier(profileType string) error {
+	if profileType != margo.TypeCompose {
+		return reason.New(reason.Ineligible, "profile type %q: this version applies compose profiles only", profileType)
+	}
 	return nil
 }
 

@@ -22,6 +22,9 @@ type Render struct {
 	Component string
 	// Project is the resolved project as JSON.
 	Project []byte
+	// Defaulted are the places in Project that are a limit of
+	// [Renderable.Limits]. It is for people; no check looks at it.
+	Defaulted []string
 }
 
 // Permit says that exactly these objects may be applied. Only [Verdict.Permit]
@@ -55,44 +58,50 @@ func (p *Permit) Steps() []Step { return p.steps }
 // nothing that the policy does not grant and runs nothing but images of the
 // bundle.
 func (v *Verdict) Permit(renders []Render) (*Permit, error) {
-	const rule = "the rendered objects ask for nothing beyond the policy's grants and run only images of the bundle"
 	t := &trail{steps: append([]Step(nil), v.steps...)}
-	if len(renders) != len(v.components) {
-		return nil, t.refuse("grants", rule, v.release.policy.digest, reason.Internal,
-			fmt.Errorf("%d renders for %d components", len(renders), len(v.components)))
+	parts, err := v.checkRenders(t, renders)
+	if err != nil {
+		return nil, err
 	}
-	p := &Permit{verdict: v}
-	for n, r := range renders {
-		part, err := v.permit(v.components[n], r)
-		if err != nil {
-			return nil, t.refuse("grants", rule, v.release.policy.digest, reason.Grant, fmt.Errorf("component %s: %w", v.components[n].Name, err))
-		}
-		p.parts = append(p.parts, part)
-	}
-	t.pass("grants", rule, v.release.policy.digest, "%d component(s)", len(p.parts))
-	p.steps = t.steps
-	return p, nil
+	return &Permit{verdict: v, parts: parts, steps: t.steps}, nil
 }
 
-func (v *Verdict) permit(c Component, r Render) (PermittedComponent, error) {
+func (c *content) checkRenders(t *trail, renders []Render) ([]PermittedComponent, error) {
+	const rule = "the rendered objects ask for nothing beyond the policy's grants and run only images of the bundle"
+	if len(renders) != len(c.components) {
+		return nil, t.refuse("grants", rule, c.policy, reason.Internal, fmt.Errorf("%d renders for %d components", len(renders), len(c.components)))
+	}
+	var parts []PermittedComponent
+	for n, r := range renders {
+		part, err := c.permit(c.components[n], r)
+		if err != nil {
+			return nil, t.refuse("grants", rule, c.policy, reason.Grant, fmt.Errorf("component %s: %w", c.components[n].Name, err))
+		}
+		parts = append(parts, part)
+	}
+	t.pass("grants", rule, c.policy, "%d component(s)", len(parts))
+	return parts, nil
+}
+
+func (c *content) permit(part Component, r Render) (PermittedComponent, error) {
 	var none PermittedComponent
-	if r.Component != c.Name {
+	if r.Component != part.Name {
 		return none, reason.New(reason.Internal, "the render is of component %q", r.Component)
 	}
-	if err := v.grants.CheckCompose(r.Project); err != nil {
+	if err := c.grants.CheckCompose(r.Project); err != nil {
 		return none, err
 	}
-	images, err := v.checkRender(c, r.Project)
+	images, err := c.checkRender(part, r.Project)
 	if err != nil {
 		return none, err
 	}
-	return PermittedComponent{Component: c, Render: r.Project, Digest: digest.SHA256.FromBytes(r.Project), Images: images}, nil
+	return PermittedComponent{Component: part, Render: r.Project, Digest: digest.SHA256.FromBytes(r.Project), Images: images}, nil
 }
 
 // checkRender reads the three things that grants do not cover: the project's
 // name, which is ours to give, the images, and the secrets, of which the
 // component may name those that the order gives it and no other application's.
-func (v *Verdict) checkRender(c Component, project []byte) ([]string, error) {
+func (c *content) checkRender(part Component, project []byte) ([]string, error) {
 	var doc struct {
 		Name     string `json:"name"`
 		Services map[string]struct {
@@ -105,10 +114,10 @@ func (v *Verdict) checkRender(c Component, project []byte) ([]string, error) {
 	if err := json.Unmarshal(project, &doc); err != nil {
 		return nil, reason.New(reason.Render, "the render is not a Compose project: %w", err)
 	}
-	if doc.Name != c.Project {
-		return nil, reason.New(reason.Render, "the render names project %q where %q was given", doc.Name, c.Project)
+	if doc.Name != part.Project {
+		return nil, reason.New(reason.Render, "the render names project %q where %q was given", doc.Name, part.Project)
 	}
-	given := slices.Collect(maps.Values(c.Secrets))
+	given := slices.Collect(maps.Values(part.Secrets))
 	for key, s := range doc.Secrets {
 		if !slices.Contains(given, s.Environment) {
 			return nil, reason.New(reason.DeploymentMismatch, "secrets.%s: the order gives this component no secret %q", key, s.Environment)
@@ -116,7 +125,7 @@ func (v *Verdict) checkRender(c Component, project []byte) ([]string, error) {
 	}
 	seen := map[string]bool{}
 	for name, s := range doc.Services {
-		if !v.allows(s.Image) {
+		if !c.allows(s.Image) {
 			return nil, reason.New(reason.ImageUnpinned, "services.%s.image: %q is not an image of the bundle", name, s.Image)
 		}
 		seen[s.Image] = true
@@ -129,12 +138,12 @@ func (v *Verdict) checkRender(c Component, project []byte) ([]string, error) {
 	return images, nil
 }
 
-func (v *Verdict) allows(image string) bool {
+func (c *content) allows(image string) bool {
 	_, d, ok := strings.Cut(image, "@")
 	if !ok {
 		return false
 	}
-	for _, i := range v.images {
+	for _, i := range c.images {
 		if string(i.Manifest.Digest) == d {
 			return true
 		}

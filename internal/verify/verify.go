@@ -15,8 +15,10 @@
 //	Decide       an order and its release   -> Verdict  it may be fetched and rendered here
 //	Permit       a verdict and its renders  -> Permit   exactly these objects may be applied
 //
-// internal/apply renders only a [Verdict] and applies only a [Permit], so
-// applying something unverified does not compile. The bulk of a bundle (image
+// internal/apply renders only what is [Renderable] and applies only a [Permit],
+// so applying something unverified does not compile. Beside the chain stands a
+// [Rehearsal]: what an order would come to before it is signed, which can be
+// rendered and leads no further. The bulk of a bundle (image
 // layers) is fetched after the verdict, by digests that the verdict names: a
 // device downloads nothing large that its policy would refuse.
 package verify
