@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -142,13 +143,38 @@ func (l *lock) keepImage(ref string) (digest.Digest, bool) {
 	return d, ok
 }
 
+// Pin is a name that was resolved, and to what.
+type Pin struct {
+	// Name is an image reference with a tag, or oci://repository:revision of a
+	// component.
+	Name   string        `json:"name"`
+	Digest digest.Digest `json:"digest"`
+}
+
+// added lists the pins that the file does not have yet.
+func (l *lock) added() []Pin {
+	var pins []Pin
+	for _, pair := range [][2]map[string]digest.Digest{{l.old.Components, l.now.Components}, {l.old.Images, l.now.Images}} {
+		for _, name := range slices.Sorted(maps.Keys(pair[1])) {
+			if _, ok := pair[0][name]; !ok {
+				pins = append(pins, Pin{name, pair[1][name]})
+			}
+		}
+	}
+	return pins
+}
+
 // save writes the pins if they changed. A package that needs none gets no file.
-func (l *lock) save() error {
+// A rehearsal fails as a save would and writes nothing.
+func (l *lock) save(rehearse bool) error {
 	if maps.Equal(l.old.Components, l.now.Components) && maps.Equal(l.old.Images, l.now.Images) {
 		return nil
 	}
 	if l.frozen {
-		return fmt.Errorf("%s: nothing needs the pin of %s any more; pack once without --locked and keep the file", LockFile, strings.Join(l.unused(), ", "))
+		return fmt.Errorf("%s: nothing needs the pin of %s any more; pack once without --locked and keep the file", LockFile, strings.Join(quoted(l.unused()), ", "))
+	}
+	if rehearse {
+		return nil
 	}
 	data, err := encodeLock(l.now)
 	if err != nil {
@@ -163,16 +189,25 @@ func (l *lock) save() error {
 	return nil
 }
 
+// unused lists the names of the file that nothing needs any more.
 func (l *lock) unused() []string {
 	var names []string
 	for _, pair := range [][2]map[string]digest.Digest{{l.old.Components, l.now.Components}, {l.old.Images, l.now.Images}} {
 		for _, name := range slices.Sorted(maps.Keys(pair[0])) {
 			if _, ok := pair[1][name]; !ok {
-				names = append(names, fmt.Sprintf("%q", name))
+				names = append(names, name)
 			}
 		}
 	}
 	return names
+}
+
+func quoted(names []string) []string {
+	var out []string
+	for _, name := range names {
+		out = append(out, strconv.Quote(name))
+	}
+	return out
 }
 
 // withPinHint explains a pinned object that its registry does not have.

@@ -55,6 +55,8 @@ type Options struct {
 	// Locked demands that consign.lock pins every name that would be resolved,
 	// and stays as it is.
 	Locked bool
+	// Rehearse leaves consign.lock as it is; [Result] says what would become of it.
+	Rehearse bool
 	// Channel is the repository of the release channel that the bundle is
 	// meant for, if it is known. It only serves a warning.
 	Channel string
@@ -74,13 +76,18 @@ type Result struct {
 	Bundle *bundle.Bundle
 	// Description is margo.yaml.
 	Description *margo.ApplicationDescription
+	// Pins are what this pack adds to consign.lock, and Unpinned the names that
+	// it takes out.
+	Pins     []Pin
+	Unpinned []string
 	// Warnings are for the person who packs: nothing is wrong by the rules,
 	// but something may surprise later.
 	Warnings []string
 }
 
 // Pack packs o.Dir into o.Out. Input that breaks a rule is refused with a
-// reason; consign.lock is written last, and only if it changed.
+// reason; consign.lock is written last, and only if it changed and o does not
+// only rehearse.
 func Pack(ctx context.Context, o Options) (Result, error) {
 	p, err := newPacker(o)
 	if err != nil {
@@ -196,7 +203,8 @@ func (p *packer) finish() error {
 	if err := p.Out.SetIndex(listed); err != nil {
 		return err
 	}
-	if err := p.lock.save(); err != nil {
+	p.result.Pins, p.result.Unpinned = p.lock.added(), p.lock.unused()
+	if err := p.lock.save(p.Rehearse); err != nil {
 		return err
 	}
 	p.result.Descriptor, p.result.Description = desc, p.desc

@@ -46,6 +46,30 @@ func TestImageFromARegistryIsPinned(t *testing.T) {
 	}
 }
 
+// A rehearsal says what would be pinned and leaves the file as it is; --locked
+// refuses all the same.
+func TestRehearsalLeavesTheLock(t *testing.T) {
+	s, ref, images := remoteSource(t)
+	push(t, images.layout, images.index("web"), strings.TrimSuffix(ref, ":1.0"), "1.0")
+	rehearse := func(o *pack.Options) { o.Rehearse = true }
+	r, _ := s.mustPack(rehearse)
+	if s.lock() != "" || len(r.Pins) != 1 || r.Pins[0] != (pack.Pin{Name: ref, Digest: imageOf(t, r, ref).Manifest.Digest}) || len(r.Unpinned) != 0 {
+		t.Errorf("lock %q, pins %v, unpinned %v", s.lock(), r.Pins, r.Unpinned)
+	}
+	if packed, _ := s.mustPack(nil); packed.Descriptor.Digest != r.Descriptor.Digest || s.lock() == "" {
+		t.Error("what was rehearsed is not what is packed")
+	}
+	const gone = "docker.io/library/gone:1"
+	s.replace(pack.LockFile, `"images": {`, `"images": {`+"\n    \""+gone+"\": \"sha256:"+strings.Repeat("0", 64)+`",`)
+	before := s.lock()
+	r, _ = s.mustPack(rehearse)
+	if s.lock() != before || len(r.Pins) != 0 || len(r.Unpinned) != 1 || r.Unpinned[0] != gone {
+		t.Errorf("lock %q, pins %v, unpinned %v", s.lock(), r.Pins, r.Unpinned)
+	}
+	_, _, err := s.pack(func(o *pack.Options) { o.Rehearse, o.Locked = true, true })
+	wantError(t, err, gone)
+}
+
 func TestLockedResolvesNothing(t *testing.T) {
 	s, ref, images := remoteSource(t)
 	push(t, images.layout, images.index("web"), strings.TrimSuffix(ref, ":1.0"), "1.0")
