@@ -56,14 +56,14 @@ release: ## build the programs for amd64, arm64 and armv7 into dist/, with check
 	done
 	@cd dist && sha256sum */* >SHA256SUMS && cat SHA256SUMS
 
-# The agent finds appliers beside its own binary and nowhere else, so the two
-# share a directory that is on nobody's PATH; bin/ has a link to the agent.
+# Agent and publisher find appliers beside their own binary and nowhere else, so
+# they share a directory that is on nobody's PATH; bin/ has links to the two.
 install: ## install the programs and systemd units under DESTDIR and PREFIX (after make build)
 	@for p in $(PROGRAMS); do test -x bin/$$p || { echo "bin/$$p is missing: run 'make build' first" >&2; exit 1; }; done
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/lib/consign' '$(DESTDIR)$(PREFIX)/lib/systemd/system'
-	install -m 0755 bin/publisher bin/auditor '$(DESTDIR)$(PREFIX)/bin/'
-	install -m 0755 bin/agent bin/applier-compose '$(DESTDIR)$(PREFIX)/lib/consign/'
-	ln -sfn ../lib/consign/agent '$(DESTDIR)$(PREFIX)/bin/agent'
+	install -m 0755 bin/auditor '$(DESTDIR)$(PREFIX)/bin/'
+	install -m 0755 bin/agent bin/publisher bin/applier-compose '$(DESTDIR)$(PREFIX)/lib/consign/'
+	for p in agent publisher; do ln -sfn ../lib/consign/$$p '$(DESTDIR)$(PREFIX)/bin/'$$p; done
 	for u in packaging/systemd/*.service packaging/systemd/*.socket packaging/systemd/*.timer; do \
 		sed 's|/usr/local|$(PREFIX)|g' "$$u" >'$(DESTDIR)$(PREFIX)/lib/systemd/system/'"$${u##*/}"; \
 	done

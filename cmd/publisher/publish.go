@@ -24,6 +24,7 @@ type packFlags struct {
 	images    []string
 	platforms []string
 	locked    bool
+	rehearse  bool // no flag: what plan does
 }
 
 func (f *packFlags) addFlags(cmd *cobra.Command) {
@@ -37,7 +38,7 @@ func (f *packFlags) pack(cmd *cobra.Command, g *globals, dir, channel string, ou
 	if err != nil {
 		return pack.Result{}, err
 	}
-	o := pack.Options{Dir: dir, Out: out, Images: images, Locked: f.locked, Channel: channel}
+	o := pack.Options{Dir: dir, Out: out, Images: images, Locked: f.locked, Rehearse: f.rehearse, Channel: channel}
 	for _, text := range f.platforms {
 		p, err := pack.ParsePlatform(text)
 		if err != nil {

@@ -19,12 +19,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/consign-dev/consign/internal/apply/compose"
 	"github.com/consign-dev/consign/internal/audit"
 	"github.com/consign-dev/consign/internal/cli"
 	"github.com/consign-dev/consign/internal/cli/clitest"
@@ -32,8 +34,16 @@ import (
 	"github.com/consign-dev/consign/internal/oci"
 )
 
+// TestMain puts the applier beside the publisher, which looks for it nowhere else.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"publisher": main})
+	testscript.Main(m, map[string]func(){"publisher": main, "applier-compose": applier})
+}
+
+func applier() {
+	if err := compose.Run(context.Background(), os.Args[1:], os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "applier-compose:", err)
+		os.Exit(1)
+	}
 }
 
 // TestScripts runs the program against a registry over HTTP. Every script finds
@@ -53,7 +63,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata", Setup: func(env *testscript.Env) error { return setUp(env, prepared) },
 		Cmds: clitest.Commands(map[string]func(*testscript.TestScript, bool, []string){
-			"certificate": certificate, "overwrite": overwrite, "proxy": proxy,
+			"certificate": certificate, "overwrite": overwrite, "proxy": proxy, "writes": writes,
 		}),
 	})
 }
@@ -71,7 +81,7 @@ func prepare(t *testing.T) string {
 		}
 	}
 	must(os.WriteFile(filepath.Join(dir, "pass"), []byte("correct horse\n"), 0o600))
-	address, stop, err := serve(filepath.Join(dir, "registry"))
+	address, stop, err := serve(filepath.Join(dir, "registry"), new(atomic.Int64))
 	must(err)
 	defer stop()
 	for _, c := range []struct{ keys, repository, kind string }{
@@ -92,12 +102,18 @@ func prepare(t *testing.T) string {
 	return dir
 }
 
-func serve(dir string) (address string, stop func(), err error) {
+// serve runs a registry that counts the requests which may change something.
+func serve(dir string, changes *atomic.Int64) (address string, stop func(), err error) {
 	reg, err := oci.NewRegistry(oci.RegistryOptions{Dir: dir, CollectEvery: -1})
 	if err != nil {
 		return "", nil, err
 	}
-	srv := httptest.NewServer(reg)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			changes.Add(1)
+		}
+		reg.ServeHTTP(w, r)
+	}))
 	return srv.Listener.Addr().String(), func() { srv.Close(); _ = reg.Close(context.Background()) }, nil
 }
 
@@ -118,7 +134,9 @@ func setUp(env *testscript.Env, prepared string) error {
 			return err
 		}
 	}
-	address, stop, err := serve(filepath.Join(env.WorkDir, "registry"))
+	changes := new(atomic.Int64)
+	env.Values[changesKey{}] = changes
+	address, stop, err := serve(filepath.Join(env.WorkDir, "registry"), changes)
 	if err != nil {
 		return err
 	}
@@ -210,6 +228,19 @@ func certificate(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600))
+}
+
+type changesKey struct{}
+
+// writes is the script command "writes some|none": whether the registry was sent
+// requests other than GET and HEAD since the last time that the script asked.
+func writes(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 1 || args[0] != "some" && args[0] != "none" {
+		ts.Fatalf("usage: writes some|none")
+	}
+	if n := ts.Value(changesKey{}).(*atomic.Int64).Swap(0); (n == 0) != (args[0] == "none") {
+		ts.Fatalf("%d requests other than GET and HEAD, want %s", n, args[0])
+	}
 }
 
 // proxy is the script command "proxy ADDRESS": an HTTPS proxy that leads every

@@ -19,7 +19,7 @@ var layers = [][]string{
 	// the record of what was decided
 	{"internal/audit"},
 	// what is done with a verdict, and what makes something to verify
-	{"internal/apply", "internal/apply/compose", "internal/pack"},
+	{"internal/apply", "internal/apply/compose", "internal/pack", "internal/plan"},
 	// the roles
 	{"internal/publish", "internal/agent", "internal/agent/doctor", "internal/auditor"},
 	// the programs
@@ -36,11 +36,11 @@ var sideways = []struct {
 }{
 	{
 		[]string{"internal/agent", "internal/auditor", "internal/verify", "internal/store", "internal/gather", "internal/tufclient", "internal/apply"},
-		[]string{"internal/publish", "internal/pack", "internal/tufrepo"},
+		[]string{"internal/publish", "internal/pack", "internal/plan", "internal/tufrepo"},
 		"a device and an auditor never make what they check",
 	},
 	{
-		[]string{"internal/publish", "internal/pack", "internal/auditor"},
+		[]string{"internal/publish", "internal/pack", "internal/plan", "internal/auditor"},
 		[]string{"internal/agent"},
 		"roles meet in the registry and in the log, not in code",
 	},

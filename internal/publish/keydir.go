@@ -54,6 +54,10 @@ func (k KeyDir) lockFile() string { return filepath.Join(k.Path, "lock") }
 
 func (k KeyDir) journalFile() string { return filepath.Join(k.Path, "commits.json") }
 
+// suppliersDir holds the newest trusted metadata of the release channels that a
+// policy names.
+func (k KeyDir) suppliersDir() string { return filepath.Join(k.Path, "suppliers") }
+
 func keyFile(role string, n int) string {
 	if n == 1 {
 		return role + ".pem"

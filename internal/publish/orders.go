@@ -19,6 +19,7 @@ import (
 	"github.com/consign-dev/consign/internal/durable"
 	"github.com/consign-dev/consign/internal/gather"
 	"github.com/consign-dev/consign/internal/margo"
+	"github.com/consign-dev/consign/internal/oci"
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/tufclient"
 	"github.com/consign-dev/consign/internal/tufrepo"
@@ -353,7 +354,7 @@ func (s *session) checkRelease(ctx context.Context, application, version string)
 	if err != nil {
 		return nil, "", err
 	}
-	dir := filepath.Join(s.p.Keys.Path, "suppliers")
+	dir := s.p.Keys.suppliersDir()
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return nil, "", err
 	}
@@ -387,17 +388,22 @@ func (p *Publisher) verifyRelease(ctx context.Context, dir string, pol *verify.P
 	if err != nil {
 		return nil, fmt.Errorf("release channel %s: %w", channelName, err)
 	}
-	place, err := channel.AppRepository(supplier.Repository, application)
-	if err != nil {
-		return nil, err
-	}
-	app, err := p.Client.Repository(place)
+	app, err := p.appRepository(pol, channelName, application)
 	if err != nil {
 		return nil, err
 	}
 	return verify.CheckRelease(ctx, verify.ReleaseInput{
 		Policy: pol, Channel: meta, ChannelName: channelName, Application: application, Version: version,
 	}, gather.Remote{Repository: app})
+}
+
+// appRepository is where a supplier keeps the bundles of an application.
+func (p *Publisher) appRepository(pol *verify.Policy, channelName, application string) (*oci.Repository, error) {
+	place, err := channel.AppRepository(pol.Trust().Channels[channelName].Repository, application)
+	if err != nil {
+		return nil, err
+	}
+	return p.Client.Repository(place)
 }
 
 // deploymentName makes a Kubernetes name (RFC 1123 label, 63 bytes) of an

@@ -100,10 +100,14 @@ func (p *Publisher) CheckKeys(kind string) error {
 	return err
 }
 
+func noChannel(path string) error {
+	return fmt.Errorf("%s: no channel's keys are here: make the channel with 'publisher channel init', or name its keys with --keys", path)
+}
+
 func (p *Publisher) pin() (*tufclient.Client, error) {
 	root, err := durable.ReadFile(p.Keys.rootFile(), tufclient.MaxRoot)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: no channel's keys are here: make the channel with 'publisher channel init', or name its keys with --keys", p.Keys.Path)
+		return nil, noChannel(p.Keys.Path)
 	}
 	if err != nil {
 		return nil, err

@@ -1,0 +1,226 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/spf13/cobra"
+
+	"github.com/consign-dev/consign/internal/apply"
+	"github.com/consign-dev/consign/internal/bundle"
+	"github.com/consign-dev/consign/internal/cli"
+	"github.com/consign-dev/consign/internal/durable"
+	"github.com/consign-dev/consign/internal/oci"
+	"github.com/consign-dev/consign/internal/pack"
+	"github.com/consign-dev/consign/internal/plan"
+	"github.com/consign-dev/consign/internal/publish"
+	"github.com/consign-dev/consign/policy"
+)
+
+// planFlags are those of both forms of plan.
+type planFlags struct {
+	pack    packFlags
+	channel channelFlags
+	policy  string
+	set     []string
+	secrets []string
+	devices []string
+	order   publish.DeployInput
+}
+
+func planCommand(g *globals) *cobra.Command {
+	var f planFlags
+	cmd := &cobra.Command{
+		Use:   "plan DIRECTORY | plan APPLICATION@VERSION --device ID --channel REPOSITORY",
+		Short: "say what publish or deploy would change, signing nothing",
+		Long: `Plan packs a package, or builds the orders for devices, and renders them with
+the applier that devices use: objects, images and digests, privileges with the
+grants to paste into a policy, and what would change on which device. Nothing is
+signed, pushed or written, and no private key is opened. With --policy, or for
+devices, it ends as a device would: exit code 3 with the reason of the refusal.`,
+		Example: `  publisher plan ./line-monitor --policy policy.yaml
+  publisher plan line-monitor@1.4.0 --device press-07 --set siteName=plant-1 --channel registry.example/plant/deployments`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.check(cmd, args[0]); err != nil {
+				return err
+			}
+			if len(f.devices) > 0 {
+				return f.orders(cmd, g, args[0])
+			}
+			return f.directory(cmd, g, args[0])
+		},
+	}
+	f.pack.addFlags(cmd)
+	cmd.Flags().StringVar(&f.policy, "policy", "", "policy `FILE` that is asked about a package")
+	cmd.Flags().StringArrayVar(&f.set, "set", nil, "`NAME=VALUE` of a parameter; repeatable")
+	cmd.Flags().StringArrayVar(&f.secrets, "secret", nil, "`PARAMETER=NAME` of a file on the device that holds a secret parameter's value; repeatable")
+	cmd.Flags().StringArrayVar(&f.devices, "device", nil, "device `ID` of an order; repeatable")
+	cmd.Flags().StringVar(&f.channel.channel, "channel", "", "`REPOSITORY` of the channel: of deployments with --device, else of releases")
+	cmd.Flags().StringVar(&f.channel.keys, "keys", "", "`DIRECTORY` with the channel's root.json; keys are not needed (default ~/.config/consign/keys/<channel>)")
+	cmd.Flags().BoolVar(&f.order.AllowDowngrade, "allow-downgrade", false, "as for deploy")
+	cmd.Flags().BoolVar(&f.order.DeleteVolumes, "delete-volumes-on-remove", false, "as for deploy")
+	return cmd
+}
+
+// check keeps the flags of one form out of the other, where they would do nothing.
+func (f *planFlags) check(cmd *cobra.Command, arg string) error {
+	others, form := []string{"keys", "allow-downgrade", "delete-volumes-on-remove"}, "for orders: name the devices with --device"
+	if len(f.devices) > 0 {
+		others, form = []string{"policy", "image", "locked"}, "for a package: take --device away"
+		if f.channel.channel == "" {
+			return cli.Usage("--device needs --channel, the repository of the deployment channel")
+		}
+		if len(f.pack.platforms) > 1 {
+			return cli.Usage("--platform: one at a time with --device")
+		}
+	}
+	for _, name := range others {
+		if cmd.Flags().Changed(name) {
+			return cli.Usage("--%s is %s", name, form)
+		}
+	}
+	if _, err := os.Stat(arg); len(f.devices) == 0 && errors.Is(err, fs.ErrNotExist) && strings.Contains(arg, "@") {
+		return cli.Usage("%q is no directory; for a released version name the devices with --device", arg)
+	}
+	return nil
+}
+
+func (f *planFlags) directory(cmd *cobra.Command, g *globals, dir string) error {
+	in, err := f.packageInput()
+	if err != nil {
+		return err
+	}
+	renderer, err := newRenderers()
+	if err != nil {
+		return err
+	}
+	temp, err := os.MkdirTemp("", "consign-plan-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(temp)
+	layout, err := oci.CreateLayout(filepath.Join(temp, "bundle"))
+	if err != nil {
+		return err
+	}
+	f.pack.rehearse = true
+	if in.Packed, err = f.pack.pack(cmd, g, dir, f.channel.channel, layout); err != nil {
+		return err
+	}
+	in.Source = plan.Layout{Layout: layout}
+	p, err := plan.OfPackage(cmd.Context(), in, renderer("any"))
+	if err != nil {
+		return err
+	}
+	if err := cli.Out(cmd).Print(p, planText{}.ofPackage(p)); err != nil {
+		return err
+	}
+	if p.Policy != nil {
+		return p.Policy.Err
+	}
+	return nil
+}
+
+func (f *planFlags) packageInput() (plan.PackageInput, error) {
+	var in plan.PackageInput
+	var err error
+	if in.Values, err = readAssignments("--set", f.set); err != nil {
+		return in, err
+	}
+	if in.Secrets, err = readAssignments("--secret", f.secrets); err != nil {
+		return in, err
+	}
+	if in.Platform, err = f.platform(); err != nil {
+		return in, err
+	}
+	if f.policy == "" {
+		return in, nil
+	}
+	text, err := durable.ReadFile(f.policy, bundle.MaxDocumentBytes)
+	if err != nil {
+		return in, fmt.Errorf("read policy: %w", err)
+	}
+	if in.Policy, err = policy.Parse(text); err != nil {
+		return in, fmt.Errorf("%s: %w", f.policy, err)
+	}
+	return in, nil
+}
+
+// platform is the first that was named: what is rendered for.
+func (f *planFlags) platform() (ocispec.Platform, error) {
+	if len(f.pack.platforms) == 0 {
+		return ocispec.Platform{}, nil
+	}
+	p, err := pack.ParsePlatform(f.pack.platforms[0])
+	if err != nil {
+		return p, cli.Usage("--platform: %v", err)
+	}
+	return p, nil
+}
+
+func (f *planFlags) orders(cmd *cobra.Command, g *globals, release string) error {
+	in := publish.PlanInput{Order: f.order, Devices: f.devices}
+	var err error
+	if in.Order.Application, in.Order.Version, err = splitRelease(release); err != nil {
+		return err
+	}
+	if in.Order.Values, err = readAssignments("--set", f.set); err != nil {
+		return err
+	}
+	if in.Order.Secrets, err = readAssignments("--secret", f.secrets); err != nil {
+		return err
+	}
+	if in.Platform, err = f.platform(); err != nil {
+		return err
+	}
+	if in.Renderer, err = newRenderers(); err != nil {
+		return err
+	}
+	in.Order.Channel = f.channel.channel
+	p, err := f.channel.publisher(cmd, g, nil)
+	if err != nil {
+		return err
+	}
+	planned, err := p.PlanDeploy(cmd.Context(), in)
+	if err != nil {
+		return err
+	}
+	if err := cli.Out(cmd).Print(planned, planText{}.ofOrders(planned)); err != nil {
+		return err
+	}
+	for _, o := range planned.Orders {
+		if err := o.Policy.Err; err != nil {
+			return fmt.Errorf("device %q: %w", o.Device, err)
+		}
+	}
+	return nil
+}
+
+// newRenderers finds the applier beside this program and nowhere else, as the
+// agent does. The address in image names is the agent's usual one.
+func newRenderers() (func(device string) plan.Renderer, error) {
+	self, err := os.Executable()
+	if err == nil {
+		self, err = filepath.EvalSymlinks(self)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	path := filepath.Join(filepath.Dir(self), "applier-compose")
+	if _, err := os.Stat(path); err != nil {
+		return nil, fmt.Errorf("find the applier that renders: %w; install applier-compose beside publisher, as 'make install' does", err)
+	}
+	program, err := apply.NewProgram(path)
+	if err != nil {
+		return nil, err
+	}
+	return func(device string) plan.Renderer {
+		return &apply.Compose{Program: program, Registry: "127.0.0.1:5127", Device: device}
+	}, nil
+}
