@@ -78,7 +78,7 @@ check: ## formatting, vet, staticcheck, tidy modules, import rules (no engine ne
 	@echo "check: import rules, dependencies, documents"; go test -count=1 ./internal/architecture
 
 test: build ## every test, with a Docker engine; ARGS='-run X ./internal/y' narrows it
-	@$(TOOLS); $(ENGINE) go run ./tools/testsummary $(if $(SUMMARY),-summary '$(SUMMARY)') -- -timeout 15m $(ARGS)
+	@$(TOOLS); $(ENGINE) go run ./tools/testsummary $(if $(SUMMARY),-summary '$(SUMMARY)') -- -timeout 30m $(ARGS)
 
 demo: build ## the whole story on this machine, attacks included
 	@$(ENGINE) demo/demo.sh

@@ -108,6 +108,30 @@ release() {
 publish() { run publisher publish "package-$1" --channel "$releases" --keys acme --passphrase-file passphrase; }
 deploy() { run publisher deploy "hello@$1" "${@:2}" --device press-07 --channel "$deployments" --keys plant --passphrase-file passphrase; }
 
+# write_policy [GRANTS]: the operator's policy, with grants for the application
+# as "publisher plan" prints them.
+write_policy() {
+  cat >policy.yaml <<EOF
+apiVersion: consign.dev/v1alpha1
+kind: TrustPolicy
+channels:
+  acme:
+    repository: $releases
+    root: acme-root.json
+applications:
+  - id: hello
+    channel: acme
+    mayRemove: true
+    signatures:
+      - role: supplier
+        threshold: 1
+        keys:
+          - |
+$(sed 's/^/            /' acme/signing.pem.pub)
+${1:-}
+EOF
+}
+
 take_back() {
   run publisher undeploy hello --device press-07 --channel "$deployments" --keys plant --passphrase-file passphrase
   run agent sync --config agent.yaml
@@ -132,24 +156,7 @@ publish 1.0.0
 chapter "3. The operator: a deployment channel, a policy, a device, an order"
 run publisher channel init "$deployments" --kind deployments --keys plant --passphrase-file passphrase
 cp acme/root.json acme-root.json
-cat >policy.yaml <<EOF
-apiVersion: consign.dev/v1alpha1
-kind: TrustPolicy
-channels:
-  acme:
-    repository: $releases
-    root: acme-root.json
-applications:
-  - id: hello
-    channel: acme
-    mayRemove: true
-    signatures:
-      - role: supplier
-        threshold: 1
-        keys:
-          - |
-$(sed 's/^/            /' acme/signing.pem.pub)
-EOF
+write_policy
 say "the policy trusts one key of that supplier, for one application"
 run publisher policy set policy.yaml --channel "$deployments" --keys plant --passphrase-file passphrase
 
@@ -222,7 +229,24 @@ run agent sync --config agent.yaml
 expect 'Hello, line 3 (hello 1.1.0)'
 run agent status --config agent.yaml
 
-chapter "7. A version that never becomes healthy"
+chapter "7. Looking before signing, and a privilege that is granted"
+release 1.2.1
+sed -i 's/^    read_only: true/    extra_hosts: ["plc=10.0.0.7"]\n&/' package-1.2.1/components/hello-stack/compose.yaml
+publish 1.2.1
+say "1.2.1 wants a name for a machine of the plant. What would happen is seen before anything is signed:"
+code=0
+run publisher plan hello@1.2.1 --device press-07 --channel "$deployments" --keys plant || code=$?
+[ "$code" -eq 3 ] || fail "a plan of what the device refuses ends with exit code $code, not 3"
+grants=$(sed -n '/^ *grants:$/,/^[^ ]/p' out | grep '^    ' || true)
+[ -n "$grants" ] || fail "the plan shows no grants to paste"
+write_policy "$grants"
+say "the operator agrees and pastes the plan's grants into the policy"
+run publisher policy set policy.yaml --channel "$deployments" --keys plant --passphrase-file passphrase
+deploy 1.2.1
+run agent sync --config agent.yaml
+expect 'Hello, line 3 (hello 1.2.1)'
+
+chapter "8. A version that never becomes healthy"
 release 1.3.0
 sed -i 's|"/hello", "health"|"/hello", "unwell"|; s|retries: 5|retries: 2|; s|start_period: 10s|start_period: 0s|' package-1.3.0/components/hello-stack/compose.yaml
 publish 1.3.0
@@ -230,10 +254,10 @@ deploy 1.3.0
 code=0
 run agent sync --config agent.yaml || code=$?
 [ "$code" -eq 5 ] || fail "a failed update ends with exit code $code, not 5"
-expect 'Hello, line 3 (hello 1.1.0)'
-say "the device went back to 1.1.0 by itself, after judging it again; images go back, data does not"
+expect 'Hello, line 3 (hello 1.2.1)'
+say "the device went back to 1.2.1 by itself, after judging it again; images go back, data does not"
 
-chapter "8. A site without a network"
+chapter "9. A site without a network"
 sed "s|/state$|/state-08|; s|:$content_port|:$((content_port + 1))|" agent.yaml >agent-08.yaml
 run agent init --config agent-08.yaml --channel "$deployments" --root plant/root.json --device press-08
 run publisher device add press-08 --log-key "$(sed -n 's/^log key: //p' out)" --channel "$deployments" --keys plant --passphrase-file passphrase
@@ -246,7 +270,7 @@ run agent sync --config agent-08.yaml --from stick
 expect 'Hello, line 4 (hello 1.1.0)' "$((app_port + 1))"
 start_registry
 
-chapter "9. The auditor: the whole story, offline"
+chapter "10. The auditor: the whole story, offline"
 run auditor verify state/log --key "$log_key" --since kept.checkpoint
 run auditor events state/log --key "$log_key"
 cp -r state/log copy
@@ -255,6 +279,6 @@ printf 'X' | dd of="$entries" bs=1 seek=300 conv=notrunc status=none
 say "one byte of a copy of the log is changed:"
 if run auditor verify copy --key "$log_key"; then fail "the auditor did not find the changed byte"; fi
 
-chapter "10. The end: the orders are taken back, and the devices obey"
+chapter "11. The end: the orders are taken back, and the devices obey"
 take_back
 say "done; nothing is left running"
