@@ -41,19 +41,20 @@ func wantFinding(t *testing.T, f doctor.Finding, status doctor.Status, code reas
 // running agent, and after its channels and its registry have gone.
 func TestDoctorAndPrune(t *testing.T) {
 	w := world.New(t)
-	w.Publish("acme", "1.0.0", nil)
-	w.Publish("acme", "1.1.0", nil)
+	// Versions of no other test: an image that another test's container uses stays.
+	w.Publish("acme", "7.0.0", nil)
+	w.Publish("acme", "7.1.0", nil)
 	d := w.Device("press-07", engine(t))
 	t.Cleanup(func() { w.Cleanup(); takeAway(w, d) })
 	port := freePort(t)
-	w.Deploy(d.ID, "1.0.0", map[string]string{"port": port})
+	w.Deploy(d.ID, "7.0.0", map[string]string{"port": port})
 	res, err := d.Sync()
 	wantAction(t, res, err, agent.Installed)
 	before := examine(w, d)
 	running := before["engine "+d.Config.Engine]
 	wantFinding(t, running, doctor.OK, "")
 	if running.Figures["images"] != 1 || running.Figures["imageBytes"] <= 0 {
-		t.Errorf("the engine holds %v, want one image of 1.0.0", running.Figures)
+		t.Errorf("the engine holds %v, want one image of 7.0.0", running.Figures)
 	}
 	for _, name := range []string{"clock", "channel deployments", "channel releases acme", "registry deployments", "registry releases acme", "lock", "log", "port " + d.Config.RegistryAddress, "orders", "disk store"} {
 		wantFinding(t, before[name], doctor.OK, "")
@@ -62,11 +63,11 @@ func TestDoctorAndPrune(t *testing.T) {
 		t.Errorf("the store holds %v", disk)
 	}
 
-	w.Deploy(d.ID, "1.1.0", map[string]string{"port": port})
+	w.Deploy(d.ID, "7.1.0", map[string]string{"port": port})
 	res, err = d.Sync()
 	wantAction(t, res, err, agent.Upgraded)
 	if got := examine(w, d)["engine "+d.Config.Engine].Figures["images"]; got != 1 {
-		t.Errorf("the engine holds %d images after the upgrade, want that of 1.1.0 alone", got)
+		t.Errorf("the engine holds %d images after the upgrade, want that of 7.1.0 alone", got)
 	}
 	besideARunningAgent(w, d)
 
