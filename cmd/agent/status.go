@@ -48,6 +48,9 @@ func writeStatus(w io.Writer, s *agent.Status) {
 		for _, svc := range in.Services {
 			fmt.Fprintf(w, "  %-16s %s %s\n", cli.Safe(svc.Name), svc.State, svc.Health)
 		}
+		for _, n := range in.Notes {
+			fmt.Fprintf(w, "  note: %s\n", cli.Safe(n))
+		}
 		if in.Unknown != "" {
 			fmt.Fprintf(w, "  the engine did not answer: %s\n", cli.Safe(in.Unknown))
 		}

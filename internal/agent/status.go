@@ -44,6 +44,9 @@ type Freshness struct {
 type InstallationStatus struct {
 	Installation
 	Services []apply.Service `json:"services"`
+	// Notes say what the engine cannot hold the containers to, such as a bound on
+	// what they write.
+	Notes []string `json:"notes,omitempty"`
 	// Unknown says why the engine could not be asked.
 	Unknown string `json:"unknown,omitempty"`
 }
@@ -82,6 +85,9 @@ func (a *Agent) observe(ctx context.Context, in Installation) InstallationStatus
 			return out
 		}
 		out.Services = append(out.Services, seen.Services...)
+		for _, n := range seen.Notes {
+			out.Notes = append(out.Notes, part.Name+": "+n)
+		}
 	}
 	return out
 }

@@ -85,7 +85,7 @@ func (a *Agent) watchOne(ctx context.Context, system time.Time, in Installation)
 	if !dirty && !a.mayCorrect(system, rules, seen) {
 		return c, nil
 	}
-	return a.correct(ctx, system, c, in, seen.excess)
+	return a.correct(ctx, system, c, in, seen)
 }
 
 // setUnfit reports a secret that is not as it must be. What runs with it, runs on.
@@ -204,9 +204,10 @@ func (a *Agent) noteDrift(system time.Time, in Installation, text string, dirty 
 
 // correct makes an installation run again as it was applied, with growing waits
 // when that does not last: an application that cannot stay up must not be
-// restarted at every look for ever. anew takes everything away first: which of
-// two containers of one service is the right one is not for Compose to guess.
-func (a *Agent) correct(ctx context.Context, system time.Time, c Change, in Installation, anew bool) (Change, error) {
+// restarted at every look for ever. Where something exceeds its grants everything
+// is taken away first: which of two containers of one service is the right one is
+// not for Compose to guess.
+func (a *Agent) correct(ctx context.Context, system time.Time, c Change, in Installation, seen difference) (Change, error) {
 	d := a.state.Deviations[in.Deployment]
 	if early(d.NotBefore, system) {
 		return c, nil
@@ -220,7 +221,7 @@ func (a *Agent) correct(ctx context.Context, system time.Time, c Change, in Inst
 	d.NotBefore = system.UTC().Add(waitAfter(d.Count))
 	d.Count++
 	a.state.Deviations[in.Deployment] = d
-	note, failed, err := a.restore(ctx, system, audit.Apply, in, last, anew)
+	note, failed, err := a.restore(ctx, system, audit.Apply, in, last, seen.excess)
 	if err != nil {
 		return c, err
 	}
@@ -229,6 +230,9 @@ func (a *Agent) correct(ctx context.Context, system time.Time, c Change, in Inst
 	if failed != nil {
 		c.Action, c.Reason, c.err = Failed, reason.Of(failed), failed
 		c.Message += "; the correction failed: " + failed.Error()
+	} else if len(seen.drift) == 0 {
+		// A secret that was rotated is no fault that could come back.
+		delete(a.state.Deviations, in.Deployment)
 	}
 	return c, a.dirs.saveState(a.state)
 }

@@ -256,6 +256,10 @@ var hello = sync.OnceValues(func() (string, error) {
 	return dir, nil
 })
 
+// Built is where the example application and mkimage are, built once for all
+// tests of a package. A world's first package builds them.
+func Built() string { return built }
+
 // Root is the directory of the module.
 func Root() string {
 	_, file, _, _ := runtime.Caller(0)
