@@ -17,12 +17,11 @@ import (
 // D11). The next command finds out which it was: what was journalled is in the
 // channel afterwards, and a device follows all along.
 func TestKilledCommit(t *testing.T) {
-	bin := filepath.Join(t.TempDir(), "publisher")
-	build := exec.Command("go", "build", "-tags", "faults", "-trimpath", "-buildvcs=false", "-o", bin, "./cmd/publisher")
-	build.Dir, build.Env = world.Root(), append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build the publisher with stopping points: %v: %s", err, out)
+	dir := t.TempDir()
+	if err := world.Build(dir, "faults", "./cmd/publisher"); err != nil {
+		t.Fatal(err)
 	}
+	bin := filepath.Join(dir, "publisher")
 	s := newWriters(t, true)
 	d := s.w.Device("watcher", noEngine)
 	plant := s.w.Party("plant")

@@ -364,8 +364,17 @@ type Device struct {
 	ID     string
 	Config agent.Config
 	LogKey string
+	// Programs is where the agent finds its applier programs; "" is [Programs].
+	Programs string
 	// from is what SyncFrom reads; "" for registries.
 	from string
+}
+
+func (d *Device) programs() string {
+	if d.Programs != "" {
+		return d.Programs
+	}
+	return Programs(d.w.T)
 }
 
 // Device makes a device. engine may be "" for tests that never reach an engine.
@@ -420,7 +429,7 @@ func (d *Device) Watch() (*agent.Result, error) {
 
 // Approve is what a person at the device does where the configuration asks.
 func (d *Device) Approve() error {
-	a, err := agent.Look(d.Config, agent.Options{ApplierDir: Programs(d.w.T)})
+	a, err := agent.Look(d.Config, agent.Options{ApplierDir: d.programs()})
 	if err != nil {
 		return err
 	}
@@ -430,7 +439,7 @@ func (d *Device) Approve() error {
 
 func (d *Device) open(do func(*agent.Agent) (*agent.Result, error)) (*agent.Result, error) {
 	d.w.T.Helper()
-	a, err := agent.Open(d.w.Context(), d.Config, agent.Options{ApplierDir: Programs(d.w.T), Program: "agent test", From: d.from})
+	a, err := agent.Open(d.w.Context(), d.Config, agent.Options{ApplierDir: d.programs(), Program: "agent test", From: d.from})
 	d.w.Must(err)
 	defer a.Close()
 	res, err := do(a)

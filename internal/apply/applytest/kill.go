@@ -30,11 +30,7 @@ func stoppable() (string, error) {
 		if faults.dir, faults.err = os.MkdirTemp("", "consign-faults-"); faults.err != nil {
 			return
 		}
-		build := exec.Command("go", "build", "-tags", "faults", "-trimpath", "-buildvcs=false", "-o", faults.dir+"/", "./cmd/agent", "./cmd/applier-compose")
-		build.Dir, build.Env = world.Root(), append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := build.CombinedOutput(); err != nil {
-			faults.err = fmt.Errorf("build the programs with stopping points: %w: %s", err, out)
-		}
+		faults.err = world.Build(faults.dir, "faults", "./cmd/agent", "./cmd/applier-compose")
 	})
 	return faults.dir, faults.err
 }
