@@ -72,7 +72,8 @@ func deviceCommand(g *globals) *cobra.Command {
 func deployCommand(g *globals) *cobra.Command {
 	var f channelFlags
 	var in publish.DeployInput
-	var devices, set, secrets []string
+	var values valueFlags
+	var devices []string
 	cmd := &cobra.Command{
 		Use:   "deploy APPLICATION@VERSION --device ID --channel REPOSITORY",
 		Short: "order a released version for devices",
@@ -89,10 +90,7 @@ The value of a parameter that the package marks as secret never travels: NAME in
 			if in.Application, in.Version, err = splitRelease(args[0]); err != nil {
 				return err
 			}
-			if in.Values, err = readAssignments("--set", set); err != nil {
-				return err
-			}
-			if in.Secrets, err = readAssignments("--secret", secrets); err != nil {
+			if err := values.read(&in); err != nil {
 				return err
 			}
 			in.Channel = f.channel
@@ -106,8 +104,7 @@ The value of a parameter that the package marks as secret never travels: NAME in
 	f.addFlags(cmd, true)
 	cmd.Flags().StringArrayVar(&devices, "device", nil, "device `ID`; repeatable")
 	_ = cmd.MarkFlagRequired("device")
-	cmd.Flags().StringArrayVar(&set, "set", nil, "`NAME=VALUE` of a parameter; repeatable")
-	cmd.Flags().StringArrayVar(&secrets, "secret", nil, "`PARAMETER=NAME` of a file on the device that holds a secret parameter's value; repeatable")
+	values.addFlags(cmd)
 	cmd.Flags().BoolVar(&in.AllowDowngrade, "allow-downgrade", false, "let the device go below the highest version it ran (never below the policy's minimum)")
 	cmd.Flags().BoolVar(&in.DeleteVolumes, "delete-volumes-on-remove", false, "when the deployment is removed, delete its data, if the policy agrees")
 	return cmd

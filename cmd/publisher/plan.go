@@ -27,8 +27,7 @@ type planFlags struct {
 	pack    packFlags
 	channel channelFlags
 	policy  string
-	set     []string
-	secrets []string
+	values  valueFlags
 	devices []string
 	order   publish.DeployInput
 }
@@ -58,8 +57,7 @@ devices, it ends as a device would: exit code 3 with the reason of the refusal.`
 	}
 	f.pack.addFlags(cmd)
 	cmd.Flags().StringVar(&f.policy, "policy", "", "policy `FILE` that is asked about a package")
-	cmd.Flags().StringArrayVar(&f.set, "set", nil, "`NAME=VALUE` of a parameter; repeatable")
-	cmd.Flags().StringArrayVar(&f.secrets, "secret", nil, "`PARAMETER=NAME` of a file on the device that holds a secret parameter's value; repeatable")
+	f.values.addFlags(cmd)
 	cmd.Flags().StringArrayVar(&f.devices, "device", nil, "device `ID` of an order; repeatable")
 	cmd.Flags().StringVar(&f.channel.channel, "channel", "", "`REPOSITORY` of the channel: of deployments with --device, else of releases")
 	cmd.Flags().StringVar(&f.channel.keys, "keys", "", "`DIRECTORY` with the channel's root.json; keys are not needed (default ~/.config/consign/keys/<channel>)")
@@ -130,12 +128,11 @@ func (f *planFlags) directory(cmd *cobra.Command, g *globals, dir string) error 
 func (f *planFlags) packageInput() (plan.PackageInput, error) {
 	var in plan.PackageInput
 	var err error
-	if in.Values, err = readAssignments("--set", f.set); err != nil {
+	var order publish.DeployInput
+	if err = f.values.read(&order); err != nil {
 		return in, err
 	}
-	if in.Secrets, err = readAssignments("--secret", f.secrets); err != nil {
-		return in, err
-	}
+	in.Values, in.Secrets = order.Values, order.Secrets
 	if in.Platform, err = f.platform(); err != nil {
 		return in, err
 	}
@@ -170,10 +167,7 @@ func (f *planFlags) orders(cmd *cobra.Command, g *globals, release string) error
 	if in.Order.Application, in.Order.Version, err = splitRelease(release); err != nil {
 		return err
 	}
-	if in.Order.Values, err = readAssignments("--set", f.set); err != nil {
-		return err
-	}
-	if in.Order.Secrets, err = readAssignments("--secret", f.secrets); err != nil {
+	if err := f.values.read(&in.Order); err != nil {
 		return err
 	}
 	if in.Platform, err = f.platform(); err != nil {
