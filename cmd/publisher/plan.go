@@ -28,6 +28,7 @@ type planFlags struct {
 	channel channelFlags
 	policy  string
 	values  valueFlags
+	show    bool
 	devices []string
 	order   publish.DeployInput
 }
@@ -58,6 +59,7 @@ devices, it ends as a device would: exit code 3 with the reason of the refusal.`
 	f.pack.addFlags(cmd)
 	cmd.Flags().StringVar(&f.policy, "policy", "", "policy `FILE` that is asked about a package")
 	f.values.addFlags(cmd)
+	cmd.Flags().BoolVar(&f.show, "show-values", false, "print the values of parameters that an order would change, not just their names")
 	cmd.Flags().StringArrayVar(&f.devices, "device", nil, "device `ID` of an order; repeatable")
 	cmd.Flags().StringVar(&f.channel.channel, "channel", "", "`REPOSITORY` of the channel: of deployments with --device, else of releases")
 	cmd.Flags().StringVar(&f.channel.keys, "keys", "", "`DIRECTORY` with the channel's root.json; keys are not needed (default ~/.config/consign/keys/<channel>)")
@@ -68,7 +70,7 @@ devices, it ends as a device would: exit code 3 with the reason of the refusal.`
 
 // check keeps the flags of one form out of the other, where they would do nothing.
 func (f *planFlags) check(cmd *cobra.Command, arg string) error {
-	others, form := []string{"keys", "allow-downgrade", "delete-volumes-on-remove"}, "for orders: name the devices with --device"
+	others, form := []string{"keys", "show-values", "allow-downgrade", "delete-volumes-on-remove"}, "for orders: name the devices with --device"
 	if len(f.devices) > 0 {
 		others, form = []string{"policy", "image", "locked"}, "for a package: take --device away"
 		if f.channel.channel == "" {
@@ -184,6 +186,11 @@ func (f *planFlags) orders(cmd *cobra.Command, g *globals, release string) error
 	planned, err := p.PlanDeploy(cmd.Context(), in)
 	if err != nil {
 		return err
+	}
+	for i := range planned.Orders {
+		if !f.show {
+			planned.Orders[i].HideValues()
+		}
 	}
 	if err := cli.Out(cmd).Print(planned, planText{}.ofOrders(planned)); err != nil {
 		return err

@@ -138,7 +138,11 @@ func (t planText) order(o *plan.Order) {
 		if p.Secret {
 			kind = "secret"
 		}
-		t.line("  %s  %s: %s -> %s", fmt.Sprintf("%-9s", kind), p.Name, orNone(p.From), orNone(p.To))
+		if p.From+p.To == "" {
+			t.line("  %s  %s %s", fmt.Sprintf("%-9s", kind), p.How, p.Name)
+			continue
+		}
+		t.line("  %s  %s %s: %s -> %s", fmt.Sprintf("%-9s", kind), p.How, p.Name, orNone(p.From), orNone(p.To))
 	}
 	for _, i := range o.Images {
 		t.line("  image      %s %s %s", i.How, i.Reference, i.Digest)

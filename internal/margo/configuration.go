@@ -131,7 +131,7 @@ func (s Setting) validate(p *problems, at string, parameters map[string]Paramete
 		p.add("%s: %s", at, unknown("schema", s.Schema, schemas))
 	case schema != nil && param.Value != nil:
 		if _, err := schema.Accept(param.Value); err != nil {
-			p.add("parameters.%s: the default %v (schema %.80q)", shortName(s.Parameter), err, s.Schema)
+			p.add("parameters.%s: the default %s %v (schema %.80q)", shortName(s.Parameter), show(param.Value), err, s.Schema)
 		}
 	}
 }

@@ -110,7 +110,7 @@ func TestDescriptionRules(t *testing.T) {
 		"setting schema":      {"schema: siteText", "schema: siteTex", `did you mean "siteText"?`},
 		"default type":        {"value: 30", "value: soon", "the default \"soon\" is not a whole number"},
 		"default range":       {"value: 30", "value: 29", "the default 29 is below 30"},
-		"default empty":       {"value: plant-1", `value: ""`, "the default is empty"},
+		"default empty":       {"value: plant-1", `value: ""`, "the default \"\" is empty"},
 		"schema twice":        {"name: pollRange", "name: siteText", "a second schema"},
 		"schema type":         {"dataType: integer", "dataType: number", "none of string, integer"},
 		"schema rule":         {"      minValue: 30\n", "      minLength: 30\n", "minLength is no rule for dataType integer"},

@@ -85,7 +85,7 @@ func (s *Schema) validateOptions() error {
 	}
 	for _, o := range s.Options {
 		if _, err := coerce(o, s.element()); err != nil {
-			return fmt.Errorf("options: %w", err)
+			return fmt.Errorf("options: %s %w", show(o), err)
 		}
 	}
 	return nil
@@ -106,7 +106,7 @@ func (s *Schema) list() bool {
 }
 
 // Accept returns v as the schema's type, or a phrase that says why v is not
-// allowed. It is to be called on validated schemas only.
+// allowed, without repeating it. It is to be called on validated schemas only.
 func (s *Schema) Accept(v any) (any, error) {
 	if empty(v) {
 		if s.AllowEmpty {
@@ -119,7 +119,7 @@ func (s *Schema) Accept(v any) (any, error) {
 	}
 	elems, ok := v.([]any)
 	if !ok {
-		return nil, fmt.Errorf("%s is not a list", show(v))
+		return nil, errors.New("is not a list")
 	}
 	out := make([]any, len(elems))
 	for i, e := range elems {
@@ -149,9 +149,9 @@ func (s *Schema) acceptScalar(v any) (any, error) {
 	case string:
 		return typed, s.checkText(typed)
 	case int64:
-		return typed, s.checkRange(float64(typed), show(v))
+		return typed, s.checkRange(float64(typed))
 	case float64:
-		if err := s.checkRange(typed, show(v)); err != nil {
+		if err := s.checkRange(typed); err != nil {
 			return nil, err
 		}
 		return typed, s.checkPrecision(text(v))
@@ -167,7 +167,7 @@ func (s *Schema) checkOption(v any) error {
 	if slices.ContainsFunc(s.Options, isOption) {
 		return nil
 	}
-	return fmt.Errorf("%s is none of the options", show(v))
+	return errors.New("is none of the options")
 }
 
 func (s *Schema) checkText(v string) error {
@@ -183,18 +183,18 @@ func (s *Schema) checkText(v string) error {
 			return err
 		}
 		if !re.MatchString(v) {
-			return fmt.Errorf("%.60q does not match %.80q", v, s.RegexMatch)
+			return fmt.Errorf("does not match %.80q", s.RegexMatch)
 		}
 	}
 	return nil
 }
 
-func (s *Schema) checkRange(v float64, shown string) error {
+func (s *Schema) checkRange(v float64) error {
 	switch {
 	case s.MinValue != nil && v < *s.MinValue:
-		return fmt.Errorf("%s is below %s", shown, strconv.FormatFloat(*s.MinValue, 'f', -1, 64))
+		return fmt.Errorf("is below %s", strconv.FormatFloat(*s.MinValue, 'f', -1, 64))
 	case s.MaxValue != nil && v > *s.MaxValue:
-		return fmt.Errorf("%s is above %s", shown, strconv.FormatFloat(*s.MaxValue, 'f', -1, 64))
+		return fmt.Errorf("is above %s", strconv.FormatFloat(*s.MaxValue, 'f', -1, 64))
 	}
 	return nil
 }
@@ -205,9 +205,9 @@ func (s *Schema) checkPrecision(written string) error {
 	_, fraction, _ := strings.Cut(written, ".")
 	switch n := len(fraction); {
 	case s.MinPrecision != nil && n < *s.MinPrecision:
-		return fmt.Errorf("%.60s has %d decimals, at least %d are needed", written, n, *s.MinPrecision)
+		return fmt.Errorf("has %d decimals, at least %d are needed", n, *s.MinPrecision)
 	case s.MaxPrecision != nil && n > *s.MaxPrecision:
-		return fmt.Errorf("%.60s has %d decimals, at most %d are allowed", written, n, *s.MaxPrecision)
+		return fmt.Errorf("has %d decimals, at most %d are allowed", n, *s.MaxPrecision)
 	}
 	return nil
 }

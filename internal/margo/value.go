@@ -1,6 +1,7 @@
 package margo
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"regexp"
@@ -61,14 +62,15 @@ func scalarType(t string) bool {
 var decimal = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?$`)
 
 // coerce returns v as a scalar of type t. Text that is exactly the canonical
-// form of a number or boolean is read as that.
+// form of a number or boolean is read as that. The error is a phrase about v
+// that does not repeat it: few may know what is ordered for a device.
 func coerce(v any, t string) (any, error) {
 	switch t {
 	case typeString:
 		if s, ok := v.(string); ok {
 			return s, nil
 		}
-		return nil, fmt.Errorf("%s is not text: write it in quotes", show(v))
+		return nil, errors.New("is not text: write it in quotes")
 	case typeBoolean:
 		return coerceBool(v)
 	case typeInteger:
@@ -86,7 +88,7 @@ func coerceBool(v any) (any, error) {
 	case false, "false":
 		return false, nil
 	}
-	return nil, fmt.Errorf("%s is not true or false", show(v))
+	return nil, errors.New("is not true or false")
 }
 
 func coerceInteger(v any) (any, error) {
@@ -98,7 +100,7 @@ func coerceInteger(v any) (any, error) {
 	if n, ok := v.(int64); ok {
 		return n, nil
 	}
-	return nil, fmt.Errorf("%s is not a whole number of 64 bits", show(v))
+	return nil, errors.New("is not a whole number of 64 bits")
 }
 
 func coerceDouble(v any) (any, error) {
@@ -112,7 +114,7 @@ func coerceDouble(v any) (any, error) {
 			return f, nil
 		}
 	}
-	return nil, fmt.Errorf("%s is not a decimal number", show(v))
+	return nil, errors.New("is not a decimal number")
 }
 
 // typeOf is the data type of a value that no schema describes.

@@ -61,7 +61,10 @@ type ParameterChange struct {
 	// Secret: From and To are names of files on the device. The value itself is
 	// nowhere but there.
 	Secret bool `json:"secret,omitempty"`
-	// From and To are values as JSON, "" where there is none.
+	// How is set, changed or unset.
+	How string `json:"how"`
+	// From and To are values as JSON, "" where there is none, or where they were
+	// taken out ([Order.HideValues]).
 	From string `json:"from,omitempty"`
 	To   string `json:"to,omitempty"`
 }
@@ -138,7 +141,27 @@ func (o *Order) parameters(before, after map[string]string, secret bool) {
 	maps.Copy(all, after)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		if before[name] != after[name] {
-			o.Parameters = append(o.Parameters, ParameterChange{Name: name, Secret: secret, From: before[name], To: after[name]})
+			o.Parameters = append(o.Parameters, ParameterChange{Name: name, Secret: secret, How: how(before[name], after[name]), From: before[name], To: after[name]})
+		}
+	}
+}
+
+func how(before, after string) string {
+	switch {
+	case before == "":
+		return "set"
+	case after == "":
+		return "unset"
+	}
+	return "changed"
+}
+
+// HideValues takes the values of parameters out of an order, for output that
+// more people may read than the values. Names of secrets stay.
+func (o *Order) HideValues() {
+	for i := range o.Parameters {
+		if p := &o.Parameters[i]; !p.Secret {
+			p.From, p.To = "", ""
 		}
 	}
 }

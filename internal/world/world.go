@@ -5,6 +5,7 @@
 package world
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"fmt"
@@ -62,6 +63,8 @@ type Options struct {
 	// CAFile and DockerConfig are what publishers and devices are given to
 	// reach it; "" is nothing.
 	CAFile, DockerConfig string
+	// Passphrase protects all keys; "" is "test".
+	Passphrase string
 	// CollectEvery is how often the embedded registry collects its garbage; 0
 	// is never.
 	CollectEvery time.Duration
@@ -147,7 +150,7 @@ func (w *World) write(name, text string) string {
 func (w *World) Party(name string) *publish.Publisher {
 	return &publish.Publisher{Client: w.client, Now: w.Now, Keys: publish.KeyDir{
 		Path:       filepath.Join(w.Dir, name),
-		Passphrase: func() ([]byte, error) { return []byte("test"), nil },
+		Passphrase: func() ([]byte, error) { return []byte(cmp.Or(w.opts.Passphrase, "test")), nil },
 		Opened:     w.opened,
 	}}
 }
