@@ -37,7 +37,7 @@ func mkdir(path string, perm fs.FileMode) error {
 	}
 	err := os.Mkdir(path, perm)
 	if errors.Is(err, fs.ErrExist) {
-		return MkdirAll(path, perm) // another process was first: fine if it made a directory
+		return isDir(path) // another process was first, or a link leads nowhere
 	}
 	if err != nil {
 		return err
@@ -46,6 +46,14 @@ func mkdir(path string, perm fs.FileMode) error {
 		return err
 	}
 	return syncParents(path)
+}
+
+func isDir(path string) error {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
+		return &fs.PathError{Op: "mkdir", Path: path, Err: unix.ENOTDIR}
+	}
+	return err
 }
 
 // Remove removes the file or empty directory path. It is no error when nothing

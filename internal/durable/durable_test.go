@@ -213,3 +213,18 @@ func TestLockExcludesUntilUnlocked(t *testing.T) {
 	must(t, err)
 	must(t, l.Unlock())
 }
+
+// TestMkdirAllThroughALinkThatLeadsNowhere: what was planted is an error, and
+// no reason to try without end.
+func TestMkdirAllThroughALinkThatLeadsNowhere(t *testing.T) {
+	dir := t.TempDir()
+	must(t, os.Symlink(filepath.Join(dir, "absent"), filepath.Join(dir, "link")))
+	for _, path := range []string{"link", "link/below"} {
+		if err := MkdirAll(filepath.Join(dir, path), 0o700); !errors.Is(err, unix.ENOTDIR) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
+		t.Errorf("the directory holds %v, %v", entries, err)
+	}
+}
