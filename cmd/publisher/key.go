@@ -41,7 +41,7 @@ func keyGenerateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := keys.Save(args[0], signer, phrase); err != nil {
+			if err := keys.Save(args[0], signer, phrase, keys.Standard); err != nil {
 				return err
 			}
 			return showKey(cmd, args[0]+".pub")

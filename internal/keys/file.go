@@ -20,8 +20,8 @@ const (
 
 // Save writes s, encrypted, to path and its public key to path+".pub". It
 // never overwrites: errors.Is(err, fs.ErrExist) when either file is there.
-func Save(path string, s crypto.Signer, passphrase []byte) error {
-	private, err := Marshal(s, passphrase)
+func Save(path string, s crypto.Signer, passphrase []byte, cost Cost) error {
+	private, err := Marshal(s, passphrase, cost)
 	if err != nil {
 		return err
 	}

@@ -44,7 +44,7 @@ func must[T any](v T, err error) T {
 func TestSavedKeyIsTheKeyThatWasSaved(t *testing.T) {
 	s := generate(t)
 	path := filepath.Join(t.TempDir(), "signing.pem")
-	if err := keys.Save(path, s, phrase); err != nil {
+	if err := keys.Save(path, s, phrase, keys.Standard); err != nil {
 		t.Fatal(err)
 	}
 	asked := 0
@@ -79,7 +79,7 @@ func TestSaveNeverOverwrites(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, there), []byte("mine"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := keys.Save(filepath.Join(dir, "k.pem"), s, phrase); !errors.Is(err, fs.ErrExist) {
+		if err := keys.Save(filepath.Join(dir, "k.pem"), s, phrase, keys.Standard); !errors.Is(err, fs.ErrExist) {
 			t.Errorf("with %s there: %v, want fs.ErrExist", there, err)
 		}
 		if entries := must(os.ReadDir(dir)); len(entries) != 1 || string(must(os.ReadFile(filepath.Join(dir, there)))) != "mine" {
@@ -91,7 +91,7 @@ func TestSaveNeverOverwrites(t *testing.T) {
 func TestLoadRefusesWithAdvice(t *testing.T) {
 	s := generate(t)
 	dir := t.TempDir()
-	good := must(keys.Marshal(s, phrase))
+	good := must(keys.Marshal(s, phrase, keys.Standard))
 	write := func(name string, data []byte, mode fs.FileMode) string {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, data, mode); err != nil {
@@ -135,7 +135,7 @@ func TestLoadRefusesWithAdvice(t *testing.T) {
 
 func TestWrongPassphraseNamesTheFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "k.pem")
-	if err := keys.Save(path, generate(t), phrase); err != nil {
+	if err := keys.Save(path, generate(t), phrase, keys.Standard); err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range []string{"", "wrong"} {
@@ -148,7 +148,7 @@ func TestWrongPassphraseNamesTheFile(t *testing.T) {
 	if _, err := keys.Load(path, func() ([]byte, error) { return nil, prompt }); !errors.Is(err, prompt) {
 		t.Errorf("a failed prompt gives %v", err)
 	}
-	if _, err := keys.Marshal(generate(t), nil); err == nil {
+	if _, err := keys.Marshal(generate(t), nil, keys.Standard); err == nil {
 		t.Error("a key was written without a passphrase")
 	}
 }
@@ -175,7 +175,7 @@ func TestAlgorithms(t *testing.T) {
 			if c.ok != (err == nil) || (err != nil && !reason.Is(err, reason.Malformed)) {
 				t.Fatalf("ParsePublic: %v", err)
 			}
-			data, err := keys.Marshal(c.key, phrase)
+			data, err := keys.Marshal(c.key, phrase, keys.Standard)
 			if c.ok != (err == nil) {
 				t.Fatalf("Marshal: %v", err)
 			}
@@ -211,7 +211,7 @@ func TestIDDependsOnTheKeyAndNotOnItsText(t *testing.T) {
 
 func FuzzUnmarshal(f *testing.F) {
 	s := generate(f)
-	good := must(keys.Marshal(s, phrase))
+	good := must(keys.Marshal(s, phrase, keys.Standard))
 	f.Add(good)
 	f.Add(must(keys.MarshalPublic(s.Public())))
 	block, _ := pem.Decode(good)

@@ -22,21 +22,32 @@ var ErrPassphrase = errors.New("wrong passphrase")
 
 const encryptedType = "ENCRYPTED PRIVATE KEY"
 
-// The cost of one guess at a passphrase, 0.2 s and 16 MiB: one of the
-// equivalent settings of the OWASP Password Storage Cheat Sheet, and the one
-// whose memory OpenSSL's default limit of 32 MiB admits.
-var scryptCost = pkcs8.ScryptOpts{SaltSize: 16, CostParameter: 1 << 14, BlockSize: 8, ParallelizationParameter: 5}
+// Cost is what one guess at a passphrase costs: the parameter p of scrypt with
+// N=2^14 and r=8, from 1 to 16. It is written into the key file.
+type Cost int
+
+// Standard is 0.2 s and 16 MiB: one of the equivalent settings of the OWASP
+// Password Storage Cheat Sheet, and the one whose memory OpenSSL's default limit
+// of 32 MiB admits. Less is for keys that do not outlive a test.
+const Standard Cost = 5
+
+func (c Cost) options() pkcs8.ScryptOpts {
+	return pkcs8.ScryptOpts{SaltSize: 16, CostParameter: minScryptN, BlockSize: 8, ParallelizationParameter: int(c)}
+}
 
 // Marshal encrypts s, which must be a key of this process's memory, into PEM.
 // An empty passphrase is refused.
-func Marshal(s crypto.Signer, passphrase []byte) ([]byte, error) {
+func Marshal(s crypto.Signer, passphrase []byte, cost Cost) ([]byte, error) {
 	if len(passphrase) == 0 {
 		return nil, errors.New("encrypt key: the passphrase is empty; signing keys are never stored unencrypted")
+	}
+	if cost < 1 || cost > maxScryptP {
+		return nil, fmt.Errorf("encrypt key: cost %d is not from 1 to %d", cost, maxScryptP)
 	}
 	if err := checkAlgorithm(s.Public()); err != nil {
 		return nil, fmt.Errorf("encrypt key: %w", err)
 	}
-	der, err := pkcs8.MarshalPrivateKey(s, passphrase, &pkcs8.Opts{Cipher: pkcs8.AES256CBC, KDFOpts: scryptCost})
+	der, err := pkcs8.MarshalPrivateKey(s, passphrase, &pkcs8.Opts{Cipher: pkcs8.AES256CBC, KDFOpts: cost.options()})
 	if err != nil {
 		return nil, fmt.Errorf("encrypt key: %w", err)
 	}

@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"crypto"
 	"errors"
 	"fmt"
@@ -31,6 +32,8 @@ type KeyDir struct {
 	// from a passphrase is slow by design, and a command that signs for fifty
 	// devices needs each key once. Nil remembers nothing.
 	Opened map[string]crypto.Signer
+	// Cost protects keys that are made; 0 is [keys.Standard].
+	Cost keys.Cost
 }
 
 // load decrypts a key file, or returns the key that it was.
@@ -94,7 +97,7 @@ func (k KeyDir) ensureOne(path string) (crypto.Signer, error) {
 	if k.Opened != nil {
 		k.Opened[path] = s
 	}
-	return s, keys.Save(path, s, pass)
+	return s, keys.Save(path, s, pass, cmp.Or(k.Cost, keys.Standard))
 }
 
 // Signers loads every key of a role that lies in the directory. Keys of a role

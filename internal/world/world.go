@@ -152,6 +152,7 @@ func (w *World) Party(name string) *publish.Publisher {
 		Path:       filepath.Join(w.Dir, name),
 		Passphrase: func() ([]byte, error) { return []byte(cmp.Or(w.opts.Passphrase, "test")), nil },
 		Opened:     w.opened,
+		Cost:       1, // programs open these keys again and again
 	}}
 }
 
