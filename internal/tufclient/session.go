@@ -119,7 +119,9 @@ func (s *session) checkExpiry(h header, fetched bool) error {
 // document that was signed with two contents. Both were kept: they prove to
 // anybody who has the channel's root that its keys signed two histories.
 type Equivocation struct {
-	// Name is the document, such as "timestamp.json version 7".
+	// Role is the role whose document it is.
+	Role string
+	// Name is the document, such as "timestamp version 7".
 	Name string
 	// Documents are the digests of what was seen before and what is served now.
 	Documents [2]digest.Digest
@@ -132,14 +134,14 @@ func (e *Equivocation) Error() string {
 }
 
 // equivocation keeps both documents and refuses the second.
-func (s *session) equivocation(name string, seen, served []byte) error {
+func (s *session) equivocation(role, name string, seen, served []byte) error {
 	first, err := s.state.evidence(seen)
 	second, err2 := s.state.evidence(served)
 	if err := errors.Join(err, err2); err != nil {
 		return reason.New(reason.Equivocation, "%s was signed with two contents, and the proof could not be kept: %w", name, err)
 	}
 	return reason.Wrap(reason.Equivocation, &Equivocation{
-		Name: name, Files: [2]string{first, second},
+		Role: role, Name: name, Files: [2]string{first, second},
 		Documents: [2]digest.Digest{digest.FromBytes(seen), digest.FromBytes(served)},
 	})
 }

@@ -77,7 +77,7 @@ func (s *session) compareSnapshot(seen, d *snapshotDoc) error {
 		return err
 	}
 	if d.head.version == seen.head.version && !sameSigned(seen, d) {
-		return s.equivocation(d.head.name, seen.raw, d.raw)
+		return s.equivocation(metadata.SNAPSHOT, d.head.name, seen.raw, d.raw)
 	}
 	for name, before := range seen.meta.Signed.Meta {
 		after := d.meta.Signed.Meta[name]

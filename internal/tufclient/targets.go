@@ -34,7 +34,7 @@ func (s *session) role(ctx context.Context, role, from string) (*targetsDoc, err
 		return nil, err
 	}
 	if s.contradicts(role, by, seen, d) {
-		return nil, s.equivocation(d.head.name, seen.raw, d.raw)
+		return nil, s.equivocation(role, d.head.name, seen.raw, d.raw)
 	}
 	if err := s.admitRole(role, from, d, true); err != nil {
 		return nil, err

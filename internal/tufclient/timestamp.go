@@ -83,7 +83,7 @@ func (s *session) compareTimestamp(seen, d *timestampDoc) (same bool, err error)
 	}
 	if d.head.version == seen.head.version {
 		if !sameSigned(seen, d) {
-			return false, s.equivocation(d.head.name, seen.raw, d.raw)
+			return false, s.equivocation(metadata.TIMESTAMP, d.head.name, seen.raw, d.raw)
 		}
 		return true, nil
 	}
