@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -280,6 +281,38 @@ func TestAttackT14HostileRoleNames(t *testing.T) {
 	}
 }
 
+// Attack T14: roles whose names a file system, a server or a reader might take
+// for one another. Each keeps its own document and speaks for its own targets.
+func TestAttackT14NamesThatMeet(t *testing.T) {
+	names := []string{"deploy", "Deploy", "DEPLOY", "deploy.", "deploy ", "%64eploy", "deploy%2E", "deploy.json", "1.deploy", "d\u0065\u0301ploy", "d\u00e9ploy"}
+	w := newWorld(t)
+	for n, name := range names {
+		w.delegate("targets", name, false, fmt.Sprintf("x%d", n))
+		for m := range names {
+			w.setTarget(name, fmt.Sprintf("x%d", m), name)
+		}
+	}
+	w.publish()
+	d := w.device()
+	m, err := d.RefreshAll(context.Background(), w, day0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.contained()
+	stored, err := d.Stored(day0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, name := range names {
+		for _, m := range []*tufclient.Metadata{m, stored} {
+			target, err := m.Target(fmt.Sprintf("x%d", n))
+			if err != nil || target.Role != name || target.CheckBytes([]byte(name)) != nil {
+				t.Errorf("%q: %+v, %v", name, target, err)
+			}
+		}
+	}
+}
+
 // contained shows that only the expected names are in the directory, none of
 // which two roles could share on a file system that folds case.
 func (d *device) contained() {
@@ -303,7 +336,10 @@ func (d *device) contained() {
 // Attack T14: target names are data, too, and take no part in file names.
 func TestAttackT14HostileTargetNames(t *testing.T) {
 	w := newWorld(t)
-	names := []string{"../../etc/passwd", "/abs", "a\x00b", strings.Repeat("x", 10_000), "policy/../policy", "POLICY"}
+	names := []string{
+		"../../etc/passwd", "/abs", "a\x00b", strings.Repeat("x", 10_000), "policy/../policy", "./policy", "policy/",
+		"POLICY", "ＰＯＬＩＣＹ", `C:\policy`, "C:policy", `\\host\policy`, "%70olicy", "policy%00", "policy\n", " policy",
+	}
 	for _, name := range names {
 		w.setTarget("targets", name, name)
 	}

@@ -141,6 +141,54 @@ func TestAttackT12ThresholdAboveTheKeys(t *testing.T) {
 	d.mustRefuse(reason.Threshold, day0)
 }
 
+// Attack T12: two signatures are demanded and one key makes both.
+func TestAttackT12OneKeySignsTwice(t *testing.T) {
+	w := newWorld(t)
+	w.addKey("timestamp", newKey())
+	w.root.Signed.Roles["timestamp"].Threshold = 2
+	w.publishRoot()
+	w.publish()
+	d := w.trusting()
+	before, honest := d.all(), w.save()
+	_, first := tufKey(w.keys["timestamp"][0])
+	_, second := tufKey(w.keys["timestamp"][1])
+	for name, c := range map[string]struct {
+		id   string
+		want reason.Code
+	}{
+		"under its own id again":   {first, reason.Malformed},
+		"under the other's id":     {second, reason.Threshold},
+		"under an unknown id":      {strings.Repeat("0", 64), reason.Threshold},
+		"under its id in capitals": {strings.ToUpper(first), reason.Threshold},
+	} {
+		t.Run(name, func(t *testing.T) {
+			keys := w.keys["timestamp"]
+			defer func() { w.keys["timestamp"] = keys }()
+			w.files = maps.Clone(honest)
+			w.keys["timestamp"] = keys[:1]
+			w.timestamp.Signed.Version = 2
+			w.publishTimestamp()
+			var doc map[string]any
+			if err := json.Unmarshal(w.files["timestamp.json"], &doc); err != nil {
+				t.Fatal(err)
+			}
+			sigs := doc["signatures"].([]any)
+			doc["signatures"] = append(sigs, map[string]any{"keyid": c.id, "sig": at(sigs[0])["sig"]})
+			data, err := json.Marshal(doc)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.files["timestamp.json"] = data
+			d.mustRefuse(c.want, day0)
+			if !maps.Equal(before, d.all()) {
+				t.Error("the state changed")
+			}
+		})
+	}
+	w.files = honest
+	d.mustRefresh(day0)
+}
+
 func TestAttackT12Delegations(t *testing.T) {
 	for name, change := range map[string]func(d map[string]any){
 		"threshold zero":     func(d map[string]any) { first(d)["threshold"] = 0 },

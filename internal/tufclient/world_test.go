@@ -235,6 +235,55 @@ func describe(version int64, data []byte) *metadata.MetaFiles {
 	return &metadata.MetaFiles{Version: version, Length: int64(len(data)), Hashes: metadata.Hashes{"sha256": sum[:]}}
 }
 
+// setVersion sets what a document says of itself from the next publish on.
+func (w *world) setVersion(role string, version int64) {
+	switch role {
+	case "timestamp":
+		w.timestamp.Signed.Version = version
+	case "snapshot":
+		w.snapshot.Signed.Version = version
+	default:
+		w.roles[role].Signed.Version = version
+	}
+}
+
+// raiseAbove raises the versions of the documents that list the one of role.
+func (w *world) raiseAbove(role string) {
+	if role == "timestamp" {
+		return
+	}
+	w.timestamp.Signed.Version++
+	if role != "snapshot" {
+		w.snapshot.Signed.Version++
+	}
+}
+
+// setExpiry is setVersion for the expiry.
+func (w *world) setExpiry(role string, t time.Time) {
+	switch role {
+	case "root":
+		w.root.Signed.Expires = t
+	case "timestamp":
+		w.timestamp.Signed.Expires = t
+	case "snapshot":
+		w.snapshot.Signed.Expires = t
+	default:
+		w.roles[role].Signed.Expires = t
+	}
+}
+
+// say changes what a document says, in a field that TUF does not know.
+func (w *world) say(role, text string) {
+	fields := map[string]*map[string]any{"timestamp": &w.timestamp.Signed.UnrecognizedFields, "snapshot": &w.snapshot.Signed.UnrecognizedFields}[role]
+	if fields == nil {
+		fields = &w.roles[role].Signed.UnrecognizedFields
+	}
+	if *fields == nil {
+		*fields = map[string]any{}
+	}
+	(*fields)["x-note"] = text
+}
+
 // bump raises the versions of everything but the root and publishes.
 func (w *world) bump() {
 	w.t.Helper()
