@@ -12,7 +12,8 @@ import (
 )
 
 // Fetcher reads the files of a repository as they are now. Nothing it returns
-// is trusted.
+// is trusted. Channels have one in internal/channel, over an OCI repository;
+// that of the conformance tests, over HTTP, is in test/conformance/tuf-client.
 type Fetcher interface {
 	// Fetch returns the file that [FileName] names, of at most max bytes. A
 	// longer one has reason too-large. When the repository has no such file the
