@@ -1,7 +1,6 @@
 package composefile
 
 import (
-	"bytes"
 	"fmt"
 	"maps"
 	"path"
@@ -10,24 +9,31 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/compose-spec/compose-go/v2/dotenv"
-	"github.com/compose-spec/compose-go/v2/template"
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"github.com/consign-dev/consign/internal/reason"
 )
 
+// inliner takes what a project needs from the archive, and bounds how much that
+// becomes: a file can be named a thousand times.
+type inliner struct {
+	files Files
+	vars  map[string]string
+	left  int // bytes that may still be put into the project
+}
+
 // inline makes the project need no file beside it.
 func inline(p *types.Project, files Files, vars map[string]string) error {
+	in := inliner{files: files, vars: vars, left: MaxContents}
 	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
 		s := p.Services[name]
-		if err := inlineService(&s, files, vars); err != nil {
+		if err := in.service(&s); err != nil {
 			return fmt.Errorf("services.%s: %w", name, err)
 		}
 		p.Services[name] = s
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Configs)) {
-		c, err := inlineConfig(p.Configs[name], files, vars)
+		c, err := in.config(p.Configs[name])
 		if err != nil {
 			return fmt.Errorf("configs.%s: %w", name, err)
 		}
@@ -36,7 +42,7 @@ func inline(p *types.Project, files Files, vars map[string]string) error {
 	return nil
 }
 
-func inlineService(s *types.ServiceConfig, files Files, vars map[string]string) error {
+func (in *inliner) service(s *types.ServiceConfig) error {
 	if s.Image == "" {
 		return reason.New(reason.Render, "names no image")
 	}
@@ -48,7 +54,7 @@ func inlineService(s *types.ServiceConfig, files Files, vars map[string]string) 
 			return reason.New(reason.Grant, "volumes[%d]: a bind mount of a relative path is not granted, since there is no project directory on a device; use a named volume, configs for files of the package, or an absolute path that the operator grants", i)
 		}
 	}
-	env, err := environment(s, files, vars)
+	env, err := in.environment(s)
 	if err != nil {
 		return err
 	}
@@ -58,10 +64,10 @@ func inlineService(s *types.ServiceConfig, files Files, vars map[string]string) 
 
 // environment merges the env files, in order, with the environment section,
 // which wins.
-func environment(s *types.ServiceConfig, files Files, vars map[string]string) (types.MappingWithEquals, error) {
+func (in *inliner) environment(s *types.ServiceConfig) (types.MappingWithEquals, error) {
 	out := types.MappingWithEquals{}
 	for _, f := range s.EnvFiles {
-		values, err := envFile(f, files, vars)
+		values, err := in.envFile(f)
 		if err != nil {
 			return nil, fmt.Errorf("env_file: %w", err)
 		}
@@ -71,7 +77,7 @@ func environment(s *types.ServiceConfig, files Files, vars map[string]string) (t
 	}
 	for k, v := range s.Environment {
 		if v == nil {
-			if given, ok := vars[k]; ok {
+			if given, ok := in.vars[k]; ok {
 				v = &given
 			}
 		}
@@ -88,56 +94,19 @@ func environment(s *types.ServiceConfig, files Files, vars map[string]string) (t
 	return out, nil
 }
 
-func envFile(f types.EnvFile, files Files, vars map[string]string) (map[string]string, error) {
-	if f.Format != "" {
-		return nil, reason.New(reason.Render, "%s: format %q is not supported", f.Path, f.Format)
-	}
-	data, err := find(files, f.Path)
-	if err != nil {
-		if !bool(f.Required) && reason.Is(err, reason.Render) {
-			return nil, nil
-		}
-		return nil, err
-	}
-	missed := map[string]bool{}
-	values, err := dotenv.ParseWithLookup(bytes.NewReader(data), func(name string) (string, bool) {
-		v, ok := vars[name]
-		missed[name] = missed[name] || !ok
-		return v, ok
-	})
-	if err != nil {
-		return nil, reason.New(reason.Render, "%s: %w", f.Path, err)
-	}
-	return values, unresolved(f.Path, data, values, missed)
-}
-
-// unresolved reports a variable that an env file refers to and that neither a
-// value, nor the file itself, nor a default resolves.
-func unresolved(name string, data []byte, values map[string]string, missed map[string]bool) error {
-	used := template.ExtractVariables(map[string]any{"file": string(data)}, nil)
-	for _, variable := range slices.Sorted(maps.Keys(missed)) {
-		u := used[variable]
-		_, own := values[variable]
-		if missed[variable] && !own && u.DefaultValue == "" && u.PresenceValue == "" {
-			return reason.New(reason.Render, "%s: variable %q %s", name, variable, noValue)
-		}
-	}
-	return nil
-}
-
-// inlineConfig leaves a config with a content and no other source.
-func inlineConfig(c types.ConfigObjConfig, files Files, vars map[string]string) (types.ConfigObjConfig, error) {
+// config leaves a config with a content and no other source.
+func (in *inliner) config(c types.ConfigObjConfig) (types.ConfigObjConfig, error) {
 	switch {
 	case bool(c.External):
 		return c, reason.New(reason.Render, "external configs do not exist on a device; put the file into the package")
 	case c.File != "":
-		data, err := find(files, c.File)
+		data, err := in.find(c.File)
 		if err != nil {
 			return c, fmt.Errorf("file: %w", err)
 		}
 		c.Content, c.File = string(data), ""
 	case c.Environment != "":
-		value, ok := vars[c.Environment]
+		value, ok := in.vars[c.Environment]
 		if !ok {
 			return c, fmt.Errorf("environment: variable %q %s", c.Environment, noValue)
 		}
@@ -146,6 +115,9 @@ func inlineConfig(c types.ConfigObjConfig, files Files, vars map[string]string) 
 	if c.Content == "" {
 		return c, reason.New(reason.Render, "is empty; Compose creates no empty files")
 	}
+	if in.left -= len(c.Content); in.left < 0 {
+		return c, reason.New(reason.TooLarge, "the project grows to more than %d bytes", MaxContents)
+	}
 	if !utf8.ValidString(c.Content) {
 		return c, reason.New(reason.Render, "is not UTF-8 text; put binary files into an image")
 	}
@@ -153,12 +125,12 @@ func inlineConfig(c types.ConfigObjConfig, files Files, vars map[string]string) 
 }
 
 // find returns a file of the archive by the path that compose.yaml gives.
-func find(files Files, name string) ([]byte, error) {
+func (in *inliner) find(name string) ([]byte, error) {
 	clean := path.Clean(name)
 	if !filepath.IsLocal(clean) || strings.Contains(name, "\\") {
 		return nil, reason.New(reason.Path, "%q is not a path inside the package", name)
 	}
-	data, ok := files[clean]
+	data, ok := in.files[clean]
 	if !ok {
 		return nil, reason.New(reason.Render, "no file %q in the package", name)
 	}

@@ -2,6 +2,7 @@ package composefile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -46,9 +47,12 @@ func Load(ctx context.Context, files Files, vars Vars, name string) (p *types.Pr
 	if err := checkVars(vars); err != nil {
 		return nil, err
 	}
+	if err := checkGrowth(tree, vars); err != nil {
+		return nil, err
+	}
 	p, err = resolve(ctx, tree, vars, name)
 	if err != nil {
-		return nil, withHint(reason.Wrap(reason.Render, fmt.Errorf("%s: %w", ComposeFile, err)), files)
+		return nil, withHint(reason.Wrap(reason.Render, fmt.Errorf("%s: %w", ComposeFile, short(err))), files)
 	}
 	if err := referToSecrets(p, vars); err != nil {
 		return nil, reason.Wrap(reason.Render, fmt.Errorf("%s: %w", ComposeFile, err))
@@ -107,6 +111,18 @@ func sealed(o *loader.Options) {
 	o.SkipResolveLabels = true
 	o.ResolvePaths = false
 	o.ResourceLoaders = nil
+}
+
+// maxMessage bounds an error of compose-go, which repeats the text that it is
+// about, however long that is.
+const maxMessage = 1000
+
+func short(err error) error {
+	text := err.Error()
+	if len(text) <= maxMessage {
+		return err
+	}
+	return reason.Wrap(reason.Of(reason.Wrap(reason.Render, err)), errors.New(strings.ToValidUTF8(text[:maxMessage], "")+"..."))
 }
 
 // withHint explains the most likely cause of an unset variable.
