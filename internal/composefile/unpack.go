@@ -11,6 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/consign-dev/consign/internal/reason"
@@ -139,6 +140,9 @@ func (u *unpacking) entry(hdr *tar.Header, r io.Reader) error {
 	if sparse(hdr) {
 		return reason.New(reason.Archive, "compose archive: %q is a sparse file; only plain files are allowed", hdr.Name)
 	}
+	if err := oneLength(hdr, dir); err != nil {
+		return err
+	}
 	name, err := cleanName(hdr.Name, dir)
 	if err != nil {
 		return err
@@ -167,6 +171,18 @@ func sparse(hdr *tar.Header) bool {
 	return false
 }
 
+// oneLength refuses an entry after which readers of tar go on at different
+// places, so that one of them sees entries which the other takes for content:
+// a directory with a length, and a length in an extended header, which only
+// files of 8 GiB need.
+func oneLength(hdr *tar.Header, dir bool) error {
+	_, again := hdr.PAXRecords["size"]
+	if again || dir && hdr.Size != 0 {
+		return reason.New(reason.Archive, "compose archive: %q: its length can be read in two ways", hdr.Name)
+	}
+	return nil
+}
+
 func typeName(flag byte) string {
 	names := map[byte]string{
 		tar.TypeLink: "a hard link", tar.TypeSymlink: "a symbolic link", tar.TypeChar: "a character device",
@@ -192,6 +208,8 @@ func cleanName(raw string, dir bool) (string, error) {
 		return ".", nil
 	}
 	switch {
+	case name == "." && !dir:
+		return "", reason.New(reason.Path, "compose archive: %q: a file cannot be called that", raw)
 	case len(name) > maxPath || strings.Count(name, "/") >= maxDepth:
 		return "", reason.New(reason.Path, "compose archive: %.80q...: name too long or too deep", name)
 	case !utf8.ValidString(name) || !norm.NFC.IsNormalString(name):
@@ -224,7 +242,7 @@ func (u *unpacking) belowTop(name string, dir bool) (string, error) {
 }
 
 // unique refuses a path that was there before, also when the two differ only
-// in case, and a file where another entry needs a directory.
+// in case.
 func (u *unpacking) unique(rel string) error {
 	key := foldName(rel)
 	if other, ok := u.folded[key]; ok {
@@ -234,13 +252,17 @@ func (u *unpacking) unique(rel string) error {
 	return nil
 }
 
-func foldName(name string) string { return strings.ToLower(norm.NFKC.String(name)) }
+// foldName is what two names have in common that a file system somewhere takes
+// for one: ß and SS, ſ and s, σ and ς among them.
+func foldName(name string) string {
+	return norm.NFKC.String(cases.Fold().String(norm.NFKC.String(name)))
+}
 
 func (u *unpacking) finish() (Files, error) {
-	for name := range u.files {
-		for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
-			if _, ok := u.files[dir]; ok {
-				return nil, reason.New(reason.Archive, "compose archive: %q is both a file and a directory", dir)
+	for key, name := range u.folded {
+		for dir := path.Dir(key); dir != "."; dir = path.Dir(dir) {
+			if other, ok := u.folded[dir]; ok && u.files[other] != nil {
+				return nil, reason.New(reason.Archive, "compose archive: %q is a file, and a directory in %q", other, name)
 			}
 		}
 	}
