@@ -29,7 +29,16 @@ type archiveImage struct {
 var _ oci.Source = (*archiveImage)(nil)
 
 // fromArchive opens the only image of an archive, or the one called ref.
-func fromArchive(file, ref string) (located, error) {
+func fromArchive(file, ref string) (found located, err error) {
+	defer func() {
+		// The library indexes lists that it has not compared.
+		if p := recover(); p != nil {
+			found, err = located{}, reason.New(reason.Malformed, "read archive: not an image: %v", p)
+		}
+	}()
+	if err := checkSavedFile(file); err != nil {
+		return located{}, fmt.Errorf("read archive: %w", err)
+	}
 	list, err := tarball.LoadManifest(func() (io.ReadCloser, error) { return os.Open(file) })
 	if err != nil {
 		return located{}, fmt.Errorf("read archive: %w", err)

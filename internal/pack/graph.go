@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/consign-dev/consign/internal/bundle"
@@ -18,6 +19,11 @@ import (
 const (
 	// maxIndexDepth allows an index inside an index, which some builders make.
 	maxIndexDepth = 3
+	// maxManifests bounds the manifests of one image. A hundred entries are the
+	// most in use, each with an attestation.
+	maxManifests = 4096
+	// maxPlatforms bounds what an index may offer; each is looked for in all of it.
+	maxPlatforms = 64
 	// maxConfigBytes bounds an image config, which holds a build history.
 	maxConfigBytes = 4 << 20
 )
@@ -27,6 +33,10 @@ type copier struct {
 	from oci.Source
 	out  *oci.Layout
 	warn func(format string, args ...any)
+	// copied are the manifests that are in out already with all below them. An
+	// index that lists one a thousand times, itself in such an index, would
+	// otherwise be a million copies.
+	copied map[digest.Digest]bool
 }
 
 // copyImage copies the image whole and returns its entry in a bundle.
@@ -78,9 +88,13 @@ func (c *copier) read(ctx context.Context, desc ocispec.Descriptor, max int64) (
 // checkIndex finds at home what a device would otherwise find out.
 func (c *copier) checkIndex(image ocispec.Descriptor, data []byte, entries []ocispec.Descriptor) error {
 	usable := 0
+	looked := map[string]bool{}
 	for _, e := range entries {
-		if e.Platform == nil || e.Platform.OS != "linux" {
+		if e.Platform == nil || e.Platform.OS != "linux" || looked[bundle.PlatformString(*e.Platform)] {
 			continue
+		}
+		if looked[bundle.PlatformString(*e.Platform)] = true; len(looked) > maxPlatforms {
+			return reason.New(reason.TooLarge, "index %s offers more than %d platforms", image.Digest, maxPlatforms)
 		}
 		_, err := bundle.SelectImage(image, data, *e.Platform)
 		switch {
@@ -124,6 +138,9 @@ func (c *copier) copy(ctx context.Context, desc ocispec.Descriptor, depth int) e
 	if !oci.IsManifest(desc.MediaType) {
 		return c.copyBlob(ctx, desc)
 	}
+	if c.copied[desc.Digest] {
+		return nil
+	}
 	if depth > maxIndexDepth {
 		return reason.New(reason.Malformed, "%s: indexes are nested deeper than %d", desc.Digest, maxIndexDepth)
 	}
@@ -135,6 +152,9 @@ func (c *copier) copy(ctx context.Context, desc ocispec.Descriptor, depth int) e
 		if err := c.copy(ctx, child, depth+1); err != nil {
 			return fmt.Errorf("%s: %w", desc.Digest, err)
 		}
+	}
+	if c.copied[desc.Digest] = true; len(c.copied) > maxManifests {
+		return reason.New(reason.TooLarge, "more than %d manifests", maxManifests)
 	}
 	_, err = c.out.PutBytes(desc.MediaType, data)
 	return err

@@ -46,7 +46,7 @@ func (p *packer) packImage(ctx context.Context, ref string) error {
 	if want := bundle.ReferenceDigest(ref); want != "" && want != found.desc.Digest {
 		return reason.New(reason.DigestMismatch, "%s holds %s", found.where, found.desc.Digest)
 	}
-	c := copier{from: found.from, out: p.Out, warn: func(format string, args ...any) {
+	c := copier{from: found.from, out: p.Out, copied: map[digest.Digest]bool{}, warn: func(format string, args ...any) {
 		p.warn("image "+ref+": "+format, args...)
 	}}
 	entry, err := p.copy(ctx, c, ref, found.desc)
