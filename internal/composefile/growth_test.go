@@ -42,12 +42,13 @@ func bombs() map[string]Files {
 	whole := func(text string) Files { return Files{ComposeFile: []byte(text)} }
 	mega := strings.Repeat("x", 1<<20)
 	return map[string]Files{
-		"nested defaults":      service("    command: \"" + strings.Repeat("${A:-", 100_000) + "x" + strings.Repeat("}", 100_000) + "\"\n"),
-		"open defaults":        service("    command: \"" + strings.Repeat("${A:-", 100_000) + "\"\n"),
-		"many defaults":        service("    command: \"" + strings.Repeat("${A:-x}", 100_000) + "\"\n"),
-		"values":               service("    command: \"" + strings.Repeat("${BIG}", 100_000) + "\"\n"),
-		"values, bare":         service("    command: \"" + strings.Repeat("$BIG ", 10_000) + "\"\n"),
-		"values in many texts": service("    environment: [" + strings.Repeat("'A=${BIG}', ", 10_000) + "'A=1']\n"),
+		"nested defaults":          service("    command: \"" + strings.Repeat("${A:-", 100_000) + "x" + strings.Repeat("}", 100_000) + "\"\n"),
+		"defaults nested a little": service("    command: \"" + strings.Repeat("${A:-", 50) + "x" + strings.Repeat("}", 50) + "\"\n"),
+		"open defaults":            service("    command: \"" + strings.Repeat("${A:-", 100_000) + "\"\n"),
+		"many defaults":            service("    command: \"" + strings.Repeat("${A:-x}", 100_000) + "\"\n"),
+		"values":                   service("    command: \"" + strings.Repeat("${BIG}", 100_000) + "\"\n"),
+		"values, bare":             service("    command: \"" + strings.Repeat("$BIG ", 10_000) + "\"\n"),
+		"values in many texts":     service("    environment: [" + strings.Repeat("'A=${BIG}', ", 10_000) + "'A=1']\n"),
 		"long text behind aliases": {ComposeFile: []byte("x-a: &a \"" + strings.Repeat("y", 500_000) + "\"\n" +
 			"services:\n  a:\n    image: example.com/a:1\n    command: [" + strings.Repeat("*a, ", 150) + "x]\n")},
 		"extends in a long row": whole("services:\n" + func() string {

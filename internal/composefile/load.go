@@ -75,6 +75,9 @@ func parseTree(data []byte) (map[string]any, error) {
 	if err != nil {
 		return nil, reason.Wrap(reason.Malformed, fmt.Errorf("%s: %w", ComposeFile, err))
 	}
+	if err := strictyaml.Numbers(node); err != nil {
+		return nil, fmt.Errorf("%s: %w", ComposeFile, err)
+	}
 	var tree map[string]any
 	if err := node.Decode(&tree); err != nil {
 		return nil, reason.New(reason.Malformed, "%s: %w", ComposeFile, err)
