@@ -90,13 +90,19 @@ func LoadConfig(path string) (Config, error) {
 	case err != nil:
 		return c, fmt.Errorf("read configuration: %w", err)
 	}
-	if err := strictyaml.Unmarshal(data, &c, strictyaml.Default); err != nil {
-		return c, fmt.Errorf("%s: %w", path, err)
-	}
-	if err := c.validate(); err != nil {
+	if c, err = parseConfig(data); err != nil {
 		return c, fmt.Errorf("%s: %w", path, err)
 	}
 	return c, nil
+}
+
+// parseConfig reads a document over the defaults.
+func parseConfig(data []byte) (Config, error) {
+	c := DefaultConfig()
+	if err := strictyaml.Unmarshal(data, &c, strictyaml.Default); err != nil {
+		return c, err
+	}
+	return c, c.validate()
 }
 
 func (c Config) validate() error {
