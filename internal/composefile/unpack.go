@@ -260,7 +260,7 @@ func foldName(name string) string {
 
 func (u *unpacking) finish() (Files, error) {
 	for key, name := range u.folded {
-		for dir := path.Dir(key); dir != "."; dir = path.Dir(dir) {
+		for dir := path.Dir(key); dir != "." && dir != "/"; dir = path.Dir(dir) {
 			if other, ok := u.folded[dir]; ok && u.files[other] != nil {
 				return nil, reason.New(reason.Archive, "compose archive: %q is a file, and a directory in %q", other, name)
 			}
