@@ -13,9 +13,10 @@ CACHE := $(or $(CONSIGN_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/consign)
 PROGRAMS := publisher agent auditor applier-compose
 # Further arguments for "go test", such as ARGS='-run TestSync -count=1 ./internal/agent'.
 ARGS ?= ./...
-# How long "make soak" repeats the tests, and how long it fuzzes each target.
+# How long "make soak" repeats the tests, and how long it fuzzes each target
+# ("make fuzz": 2m).
 SOAK ?= 30m
-FUZZTIME ?= 30s
+FUZZTIME ?= 10m
 
 CGO_ENABLED ?= 0
 export CGO_ENABLED
@@ -37,7 +38,7 @@ ENGINE = go run ./tools/testenv engine run --dir "$(CACHE)" --
 # What "make release" builds for, as GOARCH or GOARCH-GOARM.
 RELEASE := amd64 arm64 arm-7
 
-.PHONY: help build install release check test demo bench soak interop clean
+.PHONY: help build install release check test demo bench fuzz soak interop clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,6 +86,10 @@ demo: build ## the whole story on this machine, attacks included
 
 bench: ## benchmarks
 	@$(ENGINE) go test -run '^$$' -bench . -benchmem $(ARGS)
+
+fuzz: FUZZTIME = 2m
+fuzz: ## fuzz every parser for FUZZTIME, here 2m
+	@tools/fuzz.sh '$(FUZZTIME)'
 
 soak: build ## fuzz every parser for FUZZTIME, then repeat the tests for SOAK
 	@$(TOOLS); $(ENGINE) tools/soak.sh '$(FUZZTIME)' '$(SOAK)'

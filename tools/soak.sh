@@ -13,13 +13,7 @@ case $duration in
   *) echo "SOAK must be a number with h, m or s, such as 30m" >&2; exit 2 ;;
 esac
 
-grep -rlE --include='*_test.go' '^func Fuzz' cmd internal policy tools | xargs -r -n1 dirname | sort -u |
-  while read -r dir; do
-    grep -hoE '^func Fuzz[A-Za-z0-9_]*' "$dir"/*_test.go | cut -d' ' -f2 | while read -r target; do
-      echo "== fuzz $dir $target for $fuzztime"
-      go test -run '^$' -fuzz "^$target\$" -fuzztime "$fuzztime" "./$dir" </dev/null
-    done
-  done
+"$(dirname "$0")/fuzz.sh" "$fuzztime"
 
 end=$((SECONDS + seconds))
 round=0
