@@ -2,8 +2,9 @@
 # fuzz.sh FUZZTIME: fuzz every fuzz target for FUZZTIME, one after the other and
 # each on one processor, so that the machine stays usable. What is new is made
 # smaller for a second only: by default that takes a minute for each new input,
-# in which nothing is tried. All targets are run; then those that found something are named, whose inputs lie in testdata/fuzz
-# of their package. Run it with "make fuzz" or "make soak".
+# in which nothing is tried. All targets are run; then those that found
+# something are named, whose inputs lie in testdata/fuzz of their package. Run it
+# with "make fuzz" or "make soak".
 set -euo pipefail
 
 cd "$(dirname "$0")/.."

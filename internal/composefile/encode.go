@@ -40,7 +40,7 @@ func Decode(ctx context.Context, data []byte, name string) (p *types.Project, er
 	}()
 	tree, err := jsonTree(data)
 	if err != nil {
-		return nil, reason.New(reason.Malformed, "render: %w", err)
+		return nil, reason.Wrap(reason.Malformed, fmt.Errorf("render: %w", short(err)))
 	}
 	if tree["name"] != name {
 		return nil, reason.New(reason.Conflict, "render: is of project %q, not %q", tree["name"], name)

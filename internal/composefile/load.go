@@ -125,7 +125,12 @@ func short(err error) error {
 	if len(text) <= maxMessage {
 		return err
 	}
-	return reason.Wrap(reason.Of(reason.Wrap(reason.Render, err)), errors.New(strings.ToValidUTF8(text[:maxMessage], "")+"..."))
+	cut := errors.New(strings.ToValidUTF8(text[:maxMessage], "") + "...")
+	var coded *reason.Error
+	if errors.As(err, &coded) {
+		return reason.Wrap(coded.Code, cut)
+	}
+	return cut
 }
 
 // withHint explains the most likely cause of an unset variable.

@@ -93,9 +93,17 @@ type anything struct{}
 
 func (*anything) UnmarshalJSON([]byte) error { return nil }
 
+// maxShown bounds a value that stands in a message.
+const maxShown = 100
+
 func decodeError(err error) error {
 	var syntax *json.SyntaxError
+	var mismatch *json.UnmarshalTypeError
 	switch {
+	case errors.As(err, &mismatch) && len(mismatch.Value) > maxShown:
+		clipped := *mismatch // a number of a megabyte would be there with all its digits
+		clipped.Value = clipped.Value[:maxShown] + "..."
+		return &clipped
 	case errors.As(err, &syntax):
 		return &positioned{offset: syntax.Offset, err: err}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):

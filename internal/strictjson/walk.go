@@ -60,7 +60,7 @@ func (w *walker) object(t reflect.Type, path string, depth int) error {
 			return fmt.Errorf("%s: key is not a string", show(path))
 		}
 		if seen[key] {
-			return fmt.Errorf("%s: duplicate key %q", show(path), key)
+			return fmt.Errorf("%s: duplicate key %.100q", show(path), key)
 		}
 		seen[key] = true
 		child, err := childType(key)

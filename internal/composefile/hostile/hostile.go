@@ -198,8 +198,8 @@ func bombs(add adder) {
 		many[i] = File(fmt.Sprintf("app/%d", i), "")
 	}
 	add(reason.TooLarge, "60 000 files", Of(many...))
-	add(reason.TooLarge, "10 million empty entries", Grown(nil, header("app/x", '0', 0), 5000))
-	add(reason.TooLarge, "ten gigabytes of zeros", Grown(append(header("app/compose.yaml", '0', 0), header("app/zeros", '0', 8_000<<20)...), make([]byte, 512), 8_000))
+	add(reason.TooLarge, "millions of empty entries", Grown(nil, header("app/", '5', 0), 2000))
+	add(reason.TooLarge, "eight gigabytes of zeros", Grown(append(header("app/compose.yaml", '0', 0), header("app/zeros", '0', 8_000<<20)...), make([]byte, 512), 8_000))
 	add(reason.TooLarge, "zeros behind the end", Grown(Tar(File("app/compose.yaml", Compose)), make([]byte, 512), 64))
 	add(reason.TooLarge, "one large file", Of(File("app/zeros", strings.Repeat("\x00", 8<<20))))
 	add(reason.Path, "long name", Of(File("app/"+strings.Repeat("n", 10_000), "x")))

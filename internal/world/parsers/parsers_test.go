@@ -113,7 +113,7 @@ func TestAttackA2SignedLinkThenWriteThroughIt(t *testing.T) {
 }
 func TestAttackA3SignedDevice(t *testing.T) { archives(t, "A3", "block device") }
 func TestAttackA4SignedArchiveThatExpands(t *testing.T) {
-	archives(t, "A4", "10 million empty entries")
+	archives(t, "A4", "millions of empty entries")
 }
 func TestAttackA5SignedNamesThatClash(t *testing.T) { archives(t, "A5", "same but for case") }
 func TestAttackA6SignedSecondArchiveBehindTheFirst(t *testing.T) {
