@@ -28,6 +28,7 @@ func canned(f *testing.F) (host string, answer *atomic.Pointer[[]byte]) {
 	}
 	f.Cleanup(func() { _ = listener.Close() })
 	answer = new(atomic.Pointer[[]byte])
+	answer.Store(new([]byte)) // somebody else may knock before the first input
 	go func() {
 		for {
 			conn, err := listener.Accept()
