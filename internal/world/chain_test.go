@@ -3,9 +3,7 @@ package world_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -31,16 +29,6 @@ func engine(t *testing.T) string {
 		t.Fatal("no Docker engine for tests: run this with make test")
 	}
 	return e
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return fmt.Sprint(l.Addr().(*net.TCPAddr).Port)
 }
 
 func get(t *testing.T, port string) string {
@@ -82,7 +70,7 @@ func TestMainJob(t *testing.T) {
 	w.Publish("acme", "1.0.0", nil)
 	d := w.Device("press-07", engine(t))
 	t.Cleanup(func() { takeAway(w, d) })
-	port := freePort(t)
+	port := world.FreePort(t)
 	// What Compose would interpolate reaches the container unchanged.
 	greeting := "Hi ${HOME} $$x {{y}}"
 	w.Deploy(d.ID, "1.0.0", map[string]string{"greeting": greeting, "port": port})

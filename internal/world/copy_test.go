@@ -46,7 +46,7 @@ func TestSyncFromADirectory(t *testing.T) {
 	w := world.New(t)
 	w.Publish("acme", "1.0.0", nil)
 	d := w.Device("press-07", engine(t))
-	port := freePort(t)
+	port := world.FreePort(t)
 	w.Deploy(d.ID, "1.0.0", map[string]string{"greeting": "Hi", "port": port})
 	first := w.Media()
 	w.Publish("acme", "1.1.0", nil)

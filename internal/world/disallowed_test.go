@@ -16,7 +16,7 @@ func TestWhatThePolicyRulesOut(t *testing.T) {
 	w.Publish("acme", "1.0.0", nil)
 	d := w.Device("press-07", engine(t))
 	t.Cleanup(func() { w.Cleanup(); w.SetPolicy(""); takeAway(w, d) })
-	port := freePort(t)
+	port := world.FreePort(t)
 	w.Deploy(d.ID, "1.0.0", map[string]string{"port": port, "greeting": "old"})
 	res, err := d.Sync()
 	wantAction(t, res, err, agent.Installed)

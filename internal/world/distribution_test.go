@@ -35,7 +35,7 @@ func startDistribution(t *testing.T, scheme, http, more string) *distribution {
 	if dir == "" {
 		t.Fatal("CONSIGN_REGISTRY_BIN does not name the distribution project's registry: run this with make test")
 	}
-	d := &distribution{t: t, bin: filepath.Join(dir, "registry"), conf: filepath.Join(t.TempDir(), "config.yml"), Address: "127.0.0.1:" + freePort(t)}
+	d := &distribution{t: t, bin: filepath.Join(dir, "registry"), conf: filepath.Join(t.TempDir(), "config.yml"), Address: "127.0.0.1:" + world.FreePort(t)}
 	text := fmt.Sprintf(`version: 0.1
 log: {level: warn, accesslog: {disabled: true}}
 storage:
@@ -124,7 +124,7 @@ func TestRegistryWithoutReferrers(t *testing.T) {
 	bundle := w.Publish("acme", "1.0.0", nil)
 	d := w.Device("press-07", engine(t))
 	t.Cleanup(func() { takeAway(w, d) })
-	port := freePort(t)
+	port := world.FreePort(t)
 	w.Deploy(d.ID, "1.0.0", map[string]string{"greeting": "Hi", "port": port})
 	res, err := d.Sync()
 	wantAction(t, res, err, agent.Installed)

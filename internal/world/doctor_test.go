@@ -46,7 +46,7 @@ func TestDoctorAndPrune(t *testing.T) {
 	w.Publish("acme", "7.1.0", nil)
 	d := w.Device("press-07", engine(t))
 	t.Cleanup(func() { w.Cleanup(); takeAway(w, d) })
-	port := freePort(t)
+	port := world.FreePort(t)
 	w.Deploy(d.ID, "7.0.0", map[string]string{"port": port})
 	res, err := d.Sync()
 	wantAction(t, res, err, agent.Installed)
@@ -109,7 +109,7 @@ func TestPruneThatFailsIsAWarning(t *testing.T) {
 	w.Publish("acme", "1.0.0", nil)
 	d := w.Device("press-07", engine(t))
 	t.Cleanup(func() { takeAway(w, d) })
-	w.Deploy(d.ID, "1.0.0", map[string]string{"port": freePort(t)})
+	w.Deploy(d.ID, "1.0.0", map[string]string{"port": world.FreePort(t)})
 
 	dir := t.TempDir()
 	script := fmt.Sprintf("#!/bin/sh\n[ \"$1\" = prune ] && { echo broken >&2; exit 1; }\nexec %s/applier-compose \"$@\"\n", world.Programs(t))

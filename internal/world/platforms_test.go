@@ -32,7 +32,7 @@ func TestADeviceTakesItsOwnPlatform(t *testing.T) {
 	w.Publish("acme", "1.0.0", func(dir string) { other = addPlatform(w, dir, "1.0.0") })
 	d := w.Device("press-07", engine(t))
 	t.Cleanup(func() { w.Cleanup(); takeAway(w, d) })
-	port := freePort(t)
+	port := world.FreePort(t)
 	w.Deploy(d.ID, "1.0.0", map[string]string{"port": port, "greeting": "own"})
 	res, err := d.Sync()
 	wantAction(t, res, err, agent.Installed)

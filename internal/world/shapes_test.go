@@ -82,7 +82,7 @@ func (s shape) tell(t *testing.T, w *world.World, d *world.Device, version strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.DeployApp(s.name, d.ID, version, map[string]string{"greeting": "shape", "port": freePort(t)})
+	w.DeployApp(s.name, d.ID, version, map[string]string{"greeting": "shape", "port": world.FreePort(t)})
 	defer func() {
 		w.Undeploy(s.name, d.ID)
 		if _, err := d.Sync(); err != nil {

@@ -20,7 +20,7 @@ func TestStaleReleaseChannelIsReported(t *testing.T) {
 	w.Publish("acme", "1.0.0", nil)
 	d := w.Device("press-07", engine(t))
 	t.Cleanup(func() { takeAway(w, d) })
-	port := freePort(t)
+	port := world.FreePort(t)
 	w.Deploy(d.ID, "1.0.0", map[string]string{"port": port})
 	res, err := d.Sync()
 	wantAction(t, res, err, agent.Installed)
@@ -79,7 +79,7 @@ func TestWhatIsNotNeededIsCollected(t *testing.T) {
 	w.Publish("acme", "1.0.0", nil)
 	d := w.Device("press-07", engine(t))
 	t.Cleanup(func() { takeAway(w, d) })
-	w.Deploy(d.ID, "1.0.0", map[string]string{"port": freePort(t)})
+	w.Deploy(d.ID, "1.0.0", map[string]string{"port": world.FreePort(t)})
 	res, err := d.Sync()
 	wantAction(t, res, err, agent.Installed)
 	size := func() (total int64, files int) {

@@ -20,7 +20,7 @@ func TestAttackD1SwappedFiles(t *testing.T) {
 	w.Publish("acme", "8.0.0", nil)
 	d := w.Device("press-07", engine(t))
 	t.Cleanup(func() { w.Cleanup(); takeAway(w, d) })
-	port := freePort(t)
+	port := world.FreePort(t)
 	w.Deploy(d.ID, "8.0.0", map[string]string{"port": port, "greeting": "whole"})
 	res, err := d.SyncScope(agent.FetchOnly)
 	wantAction(t, res, err, agent.Ready)

@@ -387,7 +387,7 @@ func (w *World) Device(id, engine string) *Device {
 	cfg := agent.DefaultConfig()
 	cfg.StateDir = filepath.Join(w.Dir, "device-"+id)
 	cfg.CAFile, cfg.DockerConfig = w.opts.CAFile, w.opts.DockerConfig
-	cfg.RegistryAddress = freeAddress(w)
+	cfg.RegistryAddress = "127.0.0.1:" + FreePort(w.T)
 	cfg.SecretsDir = filepath.Join(w.Dir, "secrets-"+id)
 	w.Must(os.MkdirAll(cfg.SecretsDir, 0o700))
 	if engine != "" {
@@ -399,13 +399,6 @@ func (w *World) Device(id, engine string) *Device {
 	w.Must(err)
 	w.Must(w.Party("plant").AddDevice(w.Context(), w.Deployments, id, identity.LogKey))
 	return &Device{w: w, ID: id, Config: cfg, LogKey: identity.LogKey}
-}
-
-func freeAddress(w *World) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	w.Must(err)
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // Sync runs one cycle in a fresh agent, as after a restart. The error is that of

@@ -31,7 +31,7 @@ func TestCompose(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer docker.Close()
+	t.Cleanup(func() { _ = docker.Close() })
 	applytest.Run(t, compose{address, docker})
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/consign-dev/consign/internal/agent"
 	"github.com/consign-dev/consign/internal/reason"
+	"github.com/consign-dev/consign/internal/world"
 )
 
 func lifeOfAnApplication(_ *testing.T, s *site) {
@@ -209,7 +210,7 @@ func twoApplicationsStayApart(_ *testing.T, s *site) {
 	s.sync(agent.Installed)
 	s.w.Publish("acme", "2.0.0", func(dir string) { s.w.Edit(dir+"/margo.yaml", "id: hello\n", "id: other\n") })
 	first := s.running()
-	other := s.w.DeployApp("other", s.d.ID, "2.0.0", map[string]string{"greeting": "second", "port": freePort(s.T)})
+	other := s.w.DeployApp("other", s.d.ID, "2.0.0", map[string]string{"greeting": "second", "port": world.FreePort(s.T)})
 	if _, err := s.d.Sync(); err != nil {
 		s.Fatal(err)
 	}

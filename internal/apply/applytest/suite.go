@@ -10,10 +10,8 @@ package applytest
 import (
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -83,7 +81,10 @@ func Run(t *testing.T, k Kind) {
 		{"DataStays", dataStays},
 		{"DataGoesBackAfterKill", dataGoesBackAfterKill},
 	} {
-		t.Run(story.name, func(t *testing.T) { story.tell(t, newSite(t, k)) })
+		t.Run(story.name, func(t *testing.T) {
+			t.Parallel() // they wait for containers more than they compute
+			story.tell(t, newSite(t, k))
+		})
 	}
 }
 
@@ -100,7 +101,7 @@ type site struct {
 
 func newSite(t *testing.T, k Kind) *site {
 	w := world.New(t)
-	s := &site{T: t, w: w, k: k, port: freePort(t)}
+	s := &site{T: t, w: w, k: k, port: world.FreePort(t)}
 	s.d = w.Device("press-07", k.Engine())
 	t.Cleanup(s.takeAway)
 	return s
@@ -121,16 +122,6 @@ func (s *site) takeAway() {
 		s.Errorf("after the removal %q still run", left)
 	}
 	s.k.Discard(s.T, s.deployment)
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
 // publish releases the example application with traits.
