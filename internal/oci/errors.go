@@ -68,6 +68,9 @@ func transportError(ctx context.Context, op string, err error) error {
 	if cause != nil {
 		return fmt.Errorf("%s: %w", op, cause) // the caller stopped it
 	}
+	// A timeout of the transport claims to be context.DeadlineExceeded. That would
+	// tell our callers that they themselves were stopped, so its text has to do.
+	code := reason.Unreachable
 	var addressed *url.Error
 	if errors.As(err, &addressed) {
 		err = addressed.Err
@@ -78,10 +81,13 @@ func transportError(ctx context.Context, op string, err error) error {
 	}
 	var dial *net.OpError
 	var timeout net.Error
-	if errors.As(err, &timeout) && timeout.Timeout() && !(errors.As(err, &dial) && dial.Op == "dial") {
-		return reason.New(reason.TooSlow, "%s: %w", op, err)
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		if !(errors.As(err, &dial) && dial.Op == "dial") {
+			code = reason.TooSlow
+		}
+		return reason.New(code, "%s: %s", op, err)
 	}
-	return reason.New(reason.Unreachable, "%s: %w", op, err)
+	return reason.New(code, "%s: %w", op, err)
 }
 
 // answerError reads the error that a registry put into resp and closes it.
