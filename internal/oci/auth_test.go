@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -105,5 +106,22 @@ func TestPasswordIsAskedForAndMissing(t *testing.T) {
 		if !reason.Is(err, reason.Unreachable) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "docker login") {
 			t.Errorf("logged in to %s: %v", login, err)
 		}
+	}
+}
+
+// TestTokenServerWithoutTokens: what a token server does not know says nothing
+// about what the registry has.
+func TestTokenServerWithoutTokens(t *testing.T) {
+	srv := serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.URL.Path == "/token" {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		demandToken(w, "http://"+req.Host)
+	}))
+	repo := repository(t, newClient(t, Options{DockerConfig: credentialsFor(t, srv.host())}), srv.host()+"/acme/app")
+	_, err := repo.ResolveTag(t.Context(), "tuf")
+	if !reason.Is(err, reason.Unreachable) || errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "token server") {
+		t.Errorf("error %v, want unreachable, and not that the tag is missing", err)
 	}
 }

@@ -3,6 +3,7 @@ package oci
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"oras.land/oras-go/v2/registry"
 	"oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/auth"
+	"oras.land/oras-go/v2/registry/remote/errcode"
 
 	"github.com/consign-dev/consign/internal/fault"
 	"github.com/consign-dev/consign/internal/reason"
@@ -131,7 +133,13 @@ func (r *Repository) send(ctx context.Context, point string, c call) (*http.Resp
 	for k, v := range c.header {
 		req.Header[k] = v
 	}
-	return r.client.auth.Do(req)
+	resp, err := r.client.auth.Do(req)
+	var token *errcode.ErrorResponse // the registry's own answers are no errors here
+	if errors.As(err, &token) && token.StatusCode == http.StatusNotFound {
+		// Whatever is missing there, it is not what the registry was asked for.
+		err = reason.New(reason.Unreachable, "the token server that the registry names answered 404 Not Found")
+	}
+	return resp, err
 }
 
 // discard lets the connection of resp be used again.
