@@ -35,6 +35,8 @@ type Options struct {
 	// From is a directory, made by "publisher copy", that is read in place of
 	// registries; "" for the network.
 	From string
+	// Limits say when a registry is given up; the zero value is the defaults.
+	Limits oci.Limits
 	// Progress is told how much of a fetch is done; may be nil.
 	Progress func(done, total int64)
 }
@@ -116,7 +118,7 @@ func (a *Agent) load() error {
 	if a.floor, err = a.dirs.loadFloor(); err != nil {
 		return err
 	}
-	if a.client, err = newClient(a.cfg, a.opts.From); err != nil {
+	if a.client, err = newClient(a.cfg, a.opts); err != nil {
 		return err
 	}
 	if a.operator, err = tufclient.Open(a.dirs.operator()); err != nil {
@@ -162,10 +164,10 @@ func (d dirs) loadIdentity() (Identity, error) {
 
 // newClient returns the only way by which channels and content reach the agent:
 // registries, or a directory and nothing else.
-func newClient(cfg Config, from string) (*oci.Client, error) {
-	o := oci.Options{CAFile: cfg.CAFile, DockerConfig: cfg.DockerConfig, UserAgent: "consign-agent"}
-	if from != "" {
-		return oci.NewDirectoryReader(from, o)
+func newClient(cfg Config, opts Options) (*oci.Client, error) {
+	o := oci.Options{CAFile: cfg.CAFile, DockerConfig: cfg.DockerConfig, UserAgent: "consign-agent", Limits: opts.Limits}
+	if opts.From != "" {
+		return oci.NewDirectoryReader(opts.From, o)
 	}
 	return oci.NewClient(o)
 }

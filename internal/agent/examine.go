@@ -101,7 +101,7 @@ func (x *examiner) open() []doctor.Broken {
 		broken = append(broken, doctor.Broken{Field: "capabilities", Err: err})
 	}
 	var err error
-	if x.a.client, err = newClient(x.a.cfg, ""); err != nil {
+	if x.a.client, err = newClient(x.a.cfg, Options{}); err != nil {
 		broken = append(broken, doctor.Broken{Field: "caFile, dockerConfig", Err: err})
 	}
 	return broken

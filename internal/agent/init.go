@@ -44,7 +44,7 @@ func Init(ctx context.Context, cfg Config, in InitInput) (*Identity, error) {
 	if err := in.check(); err != nil {
 		return nil, err
 	}
-	client, err := newClient(cfg, "")
+	client, err := newClient(cfg, Options{})
 	if err != nil {
 		return nil, err
 	}

@@ -30,16 +30,8 @@ type Options struct {
 	DockerConfig string
 	// Parallel is the number of transfers at a time, [DefaultParallel] if 0.
 	Parallel int
-	// MinRate is the rate in bytes per second under which a source is given
-	// up, [DefaultMinRate] if 0.
-	MinRate int64
-	// ObjectTimeout is the longest time for one object whatever its size,
-	// [DefaultObjectTimeout] if 0. What was received until then is kept by
-	// whoever resumes.
-	ObjectTimeout time.Duration
-	// HeaderTimeout is the longest wait for an answer to begin,
-	// [DefaultHeaderTimeout] if 0.
-	HeaderTimeout time.Duration
+	// Limits say when a source is given up.
+	Limits Limits
 	// LoopbackTLS demands TLS from loopback hosts too.
 	LoopbackTLS bool
 	// UserAgent is sent with every request, "consign" if empty.
@@ -50,32 +42,16 @@ const (
 	// DefaultParallel suits a device: enough to hide latency, few enough not
 	// to crowd a thin line.
 	DefaultParallel = 4
-	// DefaultMinRate is below the slowest modem link in use.
-	DefaultMinRate = 1 << 10
-	// DefaultObjectTimeout lets 1 GiB arrive at 50 kB/s.
-	DefaultObjectTimeout = 6 * time.Hour
-	// DefaultHeaderTimeout is long because registries move a large blob to
-	// its place before they answer its PUT.
-	DefaultHeaderTimeout = 2 * time.Minute
-
-	// rateWindow is the span over which a rate is judged: shorter ones take
-	// the pauses of a mobile network for an attack.
-	rateWindow = 20 * time.Second
-	// requestTime is what any request may take before its size counts; it
-	// covers the retries with their waits.
-	requestTime = 3 * time.Minute
 	// maxHeaderBytes bounds a response header (attack T7).
 	maxHeaderBytes = 64 << 10
-	dialTimeout    = 30 * time.Second
 )
 
 // Client talks to OCI registries. It is safe for concurrent use.
 type Client struct {
-	auth   *auth.Client
-	opts   Options
-	window time.Duration // rateWindow but in tests
-	local  bool          // of newLocalClient
-	close  func() error
+	auth  *auth.Client
+	opts  Options
+	local bool // of newLocalClient
+	close func() error
 }
 
 // NewClient reads the files that o names. Proxies are taken from HTTP_PROXY,
@@ -94,20 +70,19 @@ func NewClient(o Options) (*Client, error) {
 }
 
 func newClientOver(transport *http.Transport, credential auth.CredentialFunc, o Options) *Client {
-	policy := retryPolicy(maxRetryAfter)
+	policy := retryPolicy(o.Limits.MaxRetryAfter)
 	c := &Client{
 		auth: &auth.Client{
 			Client: &http.Client{
-				Transport:     &retry.Transport{Base: guard{transport}, Policy: func() retry.Policy { return policy }},
+				Transport:     &retry.Transport{Base: guard{watched{transport, o.Limits}}, Policy: func() retry.Policy { return policy }},
 				CheckRedirect: checkRedirect,
 			},
 			Credential: credential,
 			Cache:      auth.NewCache(),
 			ClientID:   o.UserAgent,
 		},
-		opts:   o,
-		window: rateWindow,
-		close:  func() error { transport.CloseIdleConnections(); return nil },
+		opts:  o,
+		close: func() error { transport.CloseIdleConnections(); return nil },
 	}
 	c.auth.SetUserAgent(o.UserAgent)
 	return c
@@ -124,15 +99,7 @@ func (o Options) withDefaults() Options {
 	if o.Parallel <= 0 {
 		o.Parallel = DefaultParallel
 	}
-	if o.MinRate <= 0 {
-		o.MinRate = DefaultMinRate
-	}
-	if o.ObjectTimeout <= 0 {
-		o.ObjectTimeout = DefaultObjectTimeout
-	}
-	if o.HeaderTimeout <= 0 {
-		o.HeaderTimeout = DefaultHeaderTimeout
-	}
+	o.Limits = o.Limits.withDefaults()
 	if o.UserAgent == "" {
 		o.UserAgent = "consign"
 	}
@@ -147,10 +114,10 @@ func newTransport(o Options) (*http.Transport, error) {
 	proxy := httpproxy.FromEnvironment().ProxyFunc()
 	return &http.Transport{
 		Proxy:                  func(req *http.Request) (*url.URL, error) { return proxy(req.URL) },
-		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: dialTimeout, Control: refuseLinkLocal}).DialContext,
+		DialContext:            (&net.Dialer{Timeout: o.Limits.DialTimeout, KeepAlive: o.Limits.DialTimeout, Control: refuseLinkLocal}).DialContext,
 		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:    dialTimeout,
-		ResponseHeaderTimeout:  o.HeaderTimeout,
+		TLSHandshakeTimeout:    o.Limits.DialTimeout,
+		ResponseHeaderTimeout:  o.Limits.HeaderTimeout,
 		ExpectContinueTimeout:  time.Second,
 		IdleConnTimeout:        90 * time.Second,
 		MaxIdleConnsPerHost:    o.Parallel,
@@ -206,9 +173,5 @@ func credentialsOf(file string) (auth.CredentialFunc, error) {
 
 // deadline bounds one operation that moves size bytes.
 func (c *Client) deadline(ctx context.Context, size int64) (context.Context, context.CancelFunc) {
-	limit := c.opts.ObjectTimeout
-	if seconds := size / c.opts.MinRate; seconds < int64(limit/time.Second) {
-		limit = min(limit, requestTime+time.Duration(seconds)*time.Second)
-	}
-	return context.WithTimeoutCause(ctx, limit, errDeadline)
+	return context.WithTimeoutCause(ctx, c.opts.Limits.forSize(size), errDeadline)
 }

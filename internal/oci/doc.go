@@ -20,8 +20,11 @@
 //     another scheme, host or port.
 //   - Credentials come from the Docker configuration and only for the host
 //     that was asked for.
-//   - Every operation ends by itself: an object may take the time that its
-//     size needs at the minimum rate, never more than Options.ObjectTimeout.
+//   - Every operation ends by itself: an answer must begin within
+//     Limits.RequestTimeout, whatever leads to it, and every body, also that of
+//     an error or a token, must come at the minimum rate. An object may take the
+//     time that its size needs at that rate, never more than
+//     Limits.ObjectTimeout.
 //   - 429 and 5xx answers are retried a few times, a Retry-After of the
 //     registry is followed up to a limit.
 //

@@ -18,17 +18,17 @@ import (
 // [LocalPath] says. Every bound and check is that of a client of a network,
 // since it is the same client.
 //
-// Of the options Parallel, MinRate, ObjectTimeout and UserAgent count. The
+// Of the options Parallel, UserAgent and the limits of transfers count. The
 // caller closes the client.
 func newLocalClient(h http.Handler, o Options) *Client {
 	o = o.withDefaults()
 	// A stick may sync a large blob for longer than a registry is waited for.
-	o.HeaderTimeout = o.ObjectTimeout
+	o.Limits.HeaderTimeout = o.Limits.ObjectTimeout
 	o.LoopbackTLS = false
 	p := newPipe(h)
 	c := newClientOver(&http.Transport{
 		DialContext:            p.dial,
-		ResponseHeaderTimeout:  o.HeaderTimeout,
+		ResponseHeaderTimeout:  o.Limits.HeaderTimeout,
 		MaxIdleConnsPerHost:    o.Parallel,
 		MaxResponseHeaderBytes: maxHeaderBytes,
 		DisableCompression:     true,

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -79,7 +80,9 @@ func (r *Repository) Manifest(ctx context.Context, d digest.Digest, max int64) (
 func (r *Repository) getManifest(ctx context.Context, op, reference string, max int64) (ocispec.Descriptor, []byte, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	begun := r.client.mustBegin(cancel)
 	resp, err := r.send(ctx, "oci.manifest", call{method: http.MethodGet, path: "/manifests/" + reference, header: acceptManifests})
+	begun()
 	if err != nil {
 		return ocispec.Descriptor{}, nil, r.fail(ctx, op, err)
 	}
@@ -91,7 +94,7 @@ func (r *Repository) getManifest(ctx context.Context, op, reference string, max 
 	if resp.ContentLength > max {
 		return ocispec.Descriptor{}, nil, tooLarge
 	}
-	data, err := io.ReadAll(io.LimitReader(r.client.watch(resp.Body, cancel), max+1))
+	data, err := io.ReadAll(io.LimitReader(resp.Body, max+1))
 	if err != nil {
 		return ocispec.Descriptor{}, nil, r.fail(ctx, op, err)
 	}
@@ -110,9 +113,13 @@ func contentType(resp *http.Response) string {
 	return t
 }
 
-// watch ends the request behind body, by cancel, when it becomes too slow.
-func (c *Client) watch(body io.Reader, cancel context.CancelCauseFunc) io.Reader {
-	return &rateReader{body: body, cancel: cancel, window: c.window, need: c.opts.MinRate * int64(c.window) / 1e9}
+// mustBegin ends an operation, by cancel, whose answer has not begun when
+// Limits.RequestTimeout is over: redirects, token requests and retries, each
+// just within its own limit, would use up the hours of a large object. begun is
+// called when the answer is there.
+func (c *Client) mustBegin(cancel context.CancelCauseFunc) (begun func()) {
+	alarm := time.AfterFunc(c.opts.Limits.RequestTimeout, func() { cancel(errDeadline) })
+	return func() { alarm.Stop() }
 }
 
 // Blob opens the content of desc from byte offset on. The reader ends after
@@ -148,8 +155,7 @@ type blob struct {
 	op   string
 	ctx  context.Context
 	stop func()
-	body io.Closer
-	r    io.Reader
+	body io.ReadCloser
 	left int64
 }
 
@@ -158,17 +164,19 @@ func (b *blob) open(desc ocispec.Descriptor, offset int64, cancel context.Cancel
 	if offset > 0 {
 		header.Set("Range", "bytes="+strconv.FormatInt(offset, 10)+"-")
 	}
+	begun := b.repo.client.mustBegin(cancel)
 	resp, err := b.repo.send(b.ctx, "oci.blob", call{method: http.MethodGet, path: "/blobs/" + string(desc.Digest), header: header})
+	begun()
 	if err != nil {
 		return b.repo.fail(b.ctx, b.op, err)
 	}
-	b.r, b.body = b.repo.client.watch(resp.Body, cancel), resp.Body
+	b.body = resp.Body
 	where := b.repo.name + ": " + b.op
 	switch resp.StatusCode {
 	case http.StatusOK:
 		err = checkLength(where, resp.ContentLength, desc.Size)
 		if err == nil && offset > 0 {
-			_, err = io.CopyN(io.Discard, b.r, offset)
+			_, err = io.CopyN(io.Discard, b.body, offset)
 			err = b.repo.fail(b.ctx, b.op, err)
 		}
 	case http.StatusPartialContent:
@@ -216,7 +224,7 @@ func (b *blob) Read(p []byte) (int, error) {
 	if int64(len(p)) > b.left {
 		p = p[:b.left]
 	}
-	n, err := b.r.Read(p)
+	n, err := b.body.Read(p)
 	b.left -= int64(n)
 	switch {
 	case err == io.EOF && b.left > 0:
@@ -228,7 +236,7 @@ func (b *blob) Read(p []byte) (int, error) {
 }
 
 func (b *blob) end() error {
-	err := expectEOF(b.r)
+	err := expectEOF(b.body)
 	switch {
 	case err == nil:
 		return io.EOF

@@ -3,10 +3,45 @@ package oci
 import (
 	"context"
 	"io"
+	"net/http"
 	"time"
 
 	"github.com/consign-dev/consign/internal/reason"
 )
+
+// watched bounds the rate of every body that is answered, whoever reads it:
+// besides manifests and blobs also errors, lists, and the tokens of another
+// server, which the deadline of a large object would leave hours.
+type watched struct {
+	next   http.RoundTripper
+	limits Limits
+}
+
+func (w watched) RoundTrip(req *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(req.Context())
+	resp, err := w.next.RoundTrip(req.WithContext(ctx))
+	if err != nil {
+		cancel(nil)
+		return nil, err
+	}
+	rate := &rateReader{
+		body: resp.Body, cancel: cancel,
+		window: w.limits.RateWindow, need: w.limits.MinRate * int64(w.limits.RateWindow) / 1e9,
+	}
+	resp.Body = watchedBody{rate, resp.Body}
+	return resp, nil
+}
+
+type watchedBody struct {
+	*rateReader
+	body io.Closer
+}
+
+func (b watchedBody) Close() error {
+	err := b.body.Close()
+	b.cancel(nil)
+	return err
+}
 
 // rateReader ends a transfer that falls under a minimum rate (attack T8). It
 // counts only the time spent waiting for the source, in windows: a slow disk
@@ -30,7 +65,9 @@ func (r *rateReader) Read(p []byte) (int, error) {
 	alarm := time.AfterFunc(patience, func() { r.cancel(errTooSlow) })
 	begin := time.Now() // a stopwatch, not the date
 	n, err := r.body.Read(p)
-	alarm.Stop()
+	if !alarm.Stop() && err != nil && err != io.EOF {
+		return n, r.tooSlow()
+	}
 	r.got += int64(n)
 	r.waited += time.Since(begin)
 	if r.waited < r.window {
@@ -38,8 +75,12 @@ func (r *rateReader) Read(p []byte) (int, error) {
 	}
 	if r.got < r.need && err == nil {
 		r.cancel(errTooSlow)
-		err = reason.New(reason.TooSlow, "%w of %d bytes in %s", errTooSlow, r.need, r.window)
+		err = r.tooSlow()
 	}
 	r.waited, r.got = 0, 0
 	return n, err
+}
+
+func (r *rateReader) tooSlow() error {
+	return reason.New(reason.TooSlow, "%w of %d bytes in %s", errTooSlow, r.need, r.window)
 }

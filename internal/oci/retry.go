@@ -13,9 +13,8 @@ import (
 // keyboard should learn soon. Only answers are retried, not transport errors,
 // which net/http repeats itself where that is safe.
 const (
-	maxRetries    = 3
-	maxRetryAfter = 30 * time.Second // a registry may not park a client longer
-	firstBackoff  = 250 * time.Millisecond
+	maxRetries   = 3
+	firstBackoff = 250 * time.Millisecond
 )
 
 func retryPolicy(limit time.Duration) retry.Policy {

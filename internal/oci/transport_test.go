@@ -80,10 +80,10 @@ func TestSlowSourcesAreGivenUp(t *testing.T) {
 		return err
 	}
 	resolve := func(ctx context.Context, r *Repository) error { _, err := r.ResolveTag(ctx, "tuf"); return err }
-	short := Options{MinRate: 10 << 10, HeaderTimeout: 200 * time.Millisecond}
+	short := Limits{MinRate: 10 << 10, HeaderTimeout: 200 * time.Millisecond}
 	for _, c := range []struct {
 		name string
-		o    Options
+		l    Limits
 		h    http.HandlerFunc
 		do   func(context.Context, *Repository) error
 	}{
@@ -93,8 +93,8 @@ func TestSlowSourcesAreGivenUp(t *testing.T) {
 		{"a manifest by the byte", short, drip(20*time.Millisecond, 1), manifest},
 		{"no answer to a GET", short, stall, fetch},
 		{"no answer to a HEAD", short, stall, resolve},
-		{"fast enough, but for too long", Options{ObjectTimeout: 300 * time.Millisecond}, drip(20*time.Millisecond, 1000), fetch},
-		{"an upload that is not read", Options{ObjectTimeout: 300 * time.Millisecond}, func(w http.ResponseWriter, req *http.Request) {
+		{"fast enough, but for too long", Limits{ObjectTimeout: 300 * time.Millisecond}, drip(20*time.Millisecond, 1000), fetch},
+		{"an upload that is not read", Limits{ObjectTimeout: 300 * time.Millisecond}, func(w http.ResponseWriter, req *http.Request) {
 			switch req.Method {
 			case http.MethodHead:
 				w.WriteHeader(http.StatusNotFound)
@@ -110,11 +110,12 @@ func TestSlowSourcesAreGivenUp(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			repo, _ := answer(t, c.o, c.h)
-			repo.client.window = 200 * time.Millisecond
+			c.l.RateWindow = 200 * time.Millisecond
+			repo, _ := answer(t, Options{Limits: c.l}, c.h)
 			begin := time.Now()
-			if err := c.do(t.Context(), repo); !reason.Is(err, reason.TooSlow) {
-				t.Errorf("error %v, want too-slow", err)
+			// Whoever asks must not take it for the end of its own context.
+			if err := c.do(t.Context(), repo); !reason.Is(err, reason.TooSlow) || errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("error %v, want too-slow and no deadline of ours", err)
 			}
 			if took := time.Since(begin); took > 5*time.Second {
 				t.Errorf("it took %s", took)
@@ -127,8 +128,7 @@ func TestSlowSourcesAreGivenUp(t *testing.T) {
 // source waits for us.
 func TestSlowReaderIsNotTakenForASlowSource(t *testing.T) {
 	blob := content(64<<10, 1)
-	repo, _ := answer(t, Options{MinRate: 100 << 10}, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(blob) })
-	repo.client.window = 50 * time.Millisecond
+	repo, _ := answer(t, Options{Limits: Limits{MinRate: 100 << 10, RateWindow: 50 * time.Millisecond}}, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(blob) })
 	rc, err := repo.Blob(t.Context(), describe(octets, blob), 0)
 	if err != nil {
 		t.Fatal(err)
@@ -193,13 +193,13 @@ func TestRetryAfterIsFollowedUpToALimit(t *testing.T) {
 	wait := func(retryAfter string) time.Duration {
 		t.Helper()
 		resp := &http.Response{StatusCode: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {retryAfter}}}
-		d, err := retryPolicy(maxRetryAfter).Retry(0, resp, nil)
+		d, err := retryPolicy(DefaultMaxRetryAfter).Retry(0, resp, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return d
 	}
-	for header, want := range map[string]time.Duration{"7": 7 * time.Second, "3600": maxRetryAfter, "65535": maxRetryAfter} {
+	for header, want := range map[string]time.Duration{"7": 7 * time.Second, "3600": DefaultMaxRetryAfter, "65535": DefaultMaxRetryAfter} {
 		if got := wait(header); got != want {
 			t.Errorf("Retry-After %s: waits %s, want %s", header, got, want)
 		}
