@@ -10,6 +10,7 @@ import (
 	"crypto"
 	"fmt"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -35,6 +36,8 @@ type World struct {
 	T testing.TB
 	// Dir holds everything; RegistryDir is the registry's disk.
 	Dir, RegistryDir string
+	// Host is the registry's host and port.
+	Host string
 	// Releases and Deployments are the repositories of the two channels.
 	Releases, Deployments string
 	// Now is the time of the next operation; tests move it.
@@ -68,6 +71,13 @@ type Options struct {
 	// CollectEvery is how often the embedded registry collects its garbage; 0
 	// is never.
 	CollectEvery time.Duration
+	// Dir is where everything of the world lies, for one that several tests of a
+	// package share: it is theirs to remove, the registry serves until the process
+	// ends, and each test sets T. "" is a directory of the test.
+	Dir string
+	// Front stands before the embedded registry and sees every request first;
+	// nil is nothing.
+	Front func(registry http.Handler) http.Handler
 }
 
 // New is [NewIn] the embedded registry.
@@ -80,15 +90,22 @@ func New(t testing.TB) *World {
 // "hello".
 func NewIn(t testing.TB, o Options) *World {
 	t.Helper()
-	w := &World{T: t, Dir: t.TempDir(), Now: time.Now().UTC().Truncate(time.Second), Applications: []string{"hello"}, opened: map[string]crypto.Signer{}, opts: o}
+	shared := o.Dir != ""
+	if !shared {
+		o.Dir = t.TempDir()
+	}
+	w := &World{T: t, Dir: o.Dir, Now: time.Now().UTC().Truncate(time.Second), Applications: []string{"hello"}, opened: map[string]crypto.Signer{}, opts: o}
 	if o.Registry == "" {
 		w.RegistryDir = filepath.Join(w.Dir, "registry")
 		w.StartRegistry()
-		t.Cleanup(w.StopRegistry)
+		if !shared {
+			t.Cleanup(w.StopRegistry)
+		}
 	}
 	if o.DockerConfig == "" {
 		w.opts.DockerConfig = w.write("docker.json", "{}")
 	}
+	w.Host = w.opts.Registry
 	w.Releases, w.Deployments = w.opts.Registry+"/acme/releases", w.opts.Registry+"/plant/deployments"
 	var err error
 	w.client, err = oci.NewClient(oci.Options{CAFile: o.CAFile, DockerConfig: w.opts.DockerConfig})
@@ -102,6 +119,16 @@ func NewIn(t testing.TB, o Options) *World {
 // Client is a registry client with the world's certificates and credentials.
 func (w *World) Client() *oci.Client { return w.client }
 
+// ClientWith is another client of the same kind, which gives up a registry by
+// the given limits.
+func (w *World) ClientWith(l oci.Limits) *oci.Client {
+	w.T.Helper()
+	c, err := oci.NewClient(oci.Options{CAFile: w.opts.CAFile, DockerConfig: w.opts.DockerConfig, Limits: l})
+	w.Must(err)
+	w.T.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
 // StartRegistry serves the registry's directory, after StopRegistry under the
 // same address as before.
 func (w *World) StartRegistry() {
@@ -112,7 +139,11 @@ func (w *World) StartRegistry() {
 	}
 	reg, err := oci.NewRegistry(oci.RegistryOptions{Dir: w.RegistryDir, CollectEvery: every})
 	w.Must(err)
-	srv := httptest.NewUnstartedServer(w.watched(reg))
+	var h http.Handler = reg
+	if w.opts.Front != nil {
+		h = w.opts.Front(h)
+	}
+	srv := httptest.NewUnstartedServer(w.watched(h))
 	if w.opts.Registry != "" {
 		_ = srv.Listener.Close()
 		srv.Listener, err = net.Listen("tcp", w.opts.Registry)
@@ -370,6 +401,8 @@ type Device struct {
 	LogKey string
 	// Programs is where the agent finds its applier programs; "" is [Programs].
 	Programs string
+	// Limits are what its agent gives up a registry by.
+	Limits oci.Limits
 	// from is what SyncFrom reads; "" for registries.
 	from string
 }
@@ -424,6 +457,16 @@ func (d *Device) Watch() (*agent.Result, error) {
 	return d.open(func(a *agent.Agent) (*agent.Result, error) { return a.Watch(d.w.Context(), d.w.Now) })
 }
 
+// Run is "agent run" in a fresh agent, until ctx ends.
+func (d *Device) Run(ctx context.Context, report func(*agent.Result, error)) error {
+	a, err := agent.Open(ctx, d.Config, agent.Options{ApplierDir: d.programs(), Program: "agent test", Limits: d.Limits})
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	return a.Run(ctx, func() time.Time { return d.w.Now }, report)
+}
+
 // Approve is what a person at the device does where the configuration asks.
 func (d *Device) Approve() error {
 	a, err := agent.Look(d.Config, agent.Options{ApplierDir: d.programs()})
@@ -436,7 +479,7 @@ func (d *Device) Approve() error {
 
 func (d *Device) open(do func(*agent.Agent) (*agent.Result, error)) (*agent.Result, error) {
 	d.w.T.Helper()
-	a, err := agent.Open(d.w.Context(), d.Config, agent.Options{ApplierDir: d.programs(), Program: "agent test", From: d.from})
+	a, err := agent.Open(d.w.Context(), d.Config, agent.Options{ApplierDir: d.programs(), Program: "agent test", From: d.from, Limits: d.Limits})
 	d.w.Must(err)
 	defer a.Close()
 	res, err := do(a)
