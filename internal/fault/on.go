@@ -5,6 +5,7 @@ package fault
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,7 +17,9 @@ import (
 // "point[:count[:action]]": the count-th time (from 1, default 1) that the
 // named point is passed, the action happens: "kill" (default) ends the
 // process with SIGKILL, "error" makes Point return an error, "stall" sleeps
-// for an hour. The point "*" counts every point.
+// for an hour. "full" is a full disk: from then on every passage returns ENOSPC.
+// The point "*" counts every point, "room" those of operations that take room
+// on the disk.
 // CONSIGN_FAULT_TRACE names a file that receives one line per point passed.
 const Variable = "CONSIGN_FAULT"
 
@@ -31,14 +34,16 @@ func Point(name string) error {
 	defer mu.Unlock()
 	trace(name)
 	point, count, action := parse(os.Getenv(Variable))
-	if point == "" || (point != "*" && point != name) {
+	if point == "" || !matches(point, name) {
 		return nil
 	}
 	passed++
-	if passed != count {
+	if passed < count || passed > count && action != "full" {
 		return nil
 	}
 	switch action {
+	case "full":
+		return fmt.Errorf("injected fault at %s: %w", name, syscall.ENOSPC)
 	case "error":
 		return fmt.Errorf("injected fault at %s", name)
 	case "stall":
@@ -47,6 +52,17 @@ func Point(name string) error {
 	default:
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
+	}
+}
+
+func matches(point, name string) bool {
+	switch point {
+	case "*":
+		return true
+	case "room":
+		return slices.Contains([]string{"durable.mkdir", "durable.create", "durable.write", "durable.append", "durable.link"}, name)
+	default:
+		return point == name
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/consign-dev/consign/internal/durable"
+	"github.com/consign-dev/consign/internal/fault"
 )
 
 // The directory of a repository belongs to olareg, which writes temporary
@@ -179,6 +180,9 @@ func (r *Registry) syncIndex(repo string) error {
 // syncPaths syncs files and directories, one after the other.
 func syncPaths(paths ...string) error {
 	for _, p := range paths {
+		if err := fault.Point("registry.sync"); err != nil {
+			return err
+		}
 		f, err := os.Open(p)
 		if err != nil {
 			return err
