@@ -88,6 +88,9 @@ func (a *Agent) open(ctx context.Context) error {
 	if a.lock, err = durable.TryLock(a.dirs.lock()); err != nil {
 		return lockError(a.dirs, err)
 	}
+	if err := durable.Sweep(a.dirs.root); err != nil {
+		return err
+	}
 	if a.store, err = store.Open(a.dirs.store()); err != nil {
 		return err
 	}

@@ -54,6 +54,10 @@ func (p *Publisher) open(repository, kind string) (*session, error) {
 		return nil, err
 	}
 	s := &session{p: p, repo: repo, client: client, lock: lock}
+	if err := durable.Sweep(p.Keys.Path); err != nil {
+		s.close()
+		return nil, err
+	}
 	if s.journal, err = p.Keys.loadJournal(client.Identity().ID); err != nil {
 		s.close()
 		return nil, err

@@ -49,8 +49,10 @@ func Open(dir string) (*Store, error) {
 			return nil, fmt.Errorf("open store: %s is not a directory", d)
 		}
 	}
-	if err := durable.Sweep(s.blobs()); err != nil {
-		return nil, fmt.Errorf("open store: %w", err)
+	for _, d := range []string{dir, s.blobs()} {
+		if err := durable.Sweep(d); err != nil {
+			return nil, fmt.Errorf("open store: %w", err)
+		}
 	}
 	version, err := json.Marshal(ocispec.ImageLayout{Version: ocispec.ImageLayoutVersion})
 	if err != nil {

@@ -143,6 +143,9 @@ func (c *Client) refresh(ctx context.Context, f Fetcher, now time.Time, load fun
 	if err != nil {
 		return nil, err
 	}
+	if err := c.disk.sweep(); err != nil {
+		return nil, err
+	}
 	s, err := newSession(c.disk, f, r, c.identity, now)
 	if err != nil {
 		return nil, err

@@ -61,6 +61,16 @@ func (d disk) write(name string, data []byte) error {
 	return nil
 }
 
+// sweep removes what a killed process left. What completeDir holds is for prune.
+func (d disk) sweep() error {
+	for _, name := range []string{"", rootsDir, evidenceDir} {
+		if err := durable.Sweep(d.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("store trusted metadata: %w", err)
+		}
+	}
+	return nil
+}
+
 func (d disk) remove(name string) error {
 	if err := fault.Point("tufclient.remove"); err != nil {
 		return err
