@@ -104,16 +104,19 @@ func (a *Agent) refreshChannel(ctx context.Context, system time.Time, repo *oci.
 			return meta, err
 		}
 	}
-	before, _ := client.Stored(time.Unix(0, 0))
 	meta, manifest, err := channel.Refresh(ctx, repo, client, now, targets...)
 	if err != nil {
 		return nil, err
 	}
-	a.state.Heads[repo.Name()], a.moved = manifest, true
 	if a.floor, err = a.dirs.raiseFloor(a.floor, meta.SignedAt()); err != nil {
 		return nil, err
 	}
-	return meta, a.noteRefresh(system, repo.Name(), manifest, before, meta)
+	if err := a.noteRefresh(system, repo.Name(), manifest, meta); err != nil {
+		return nil, err
+	}
+	// After the event: a head that is known here is not read, and not noted, again.
+	a.state.Heads[repo.Name()], a.moved = manifest, true
+	return meta, nil
 }
 
 // lists reports whether metadata, if there is any, can answer for every target.
@@ -129,15 +132,22 @@ func lists(meta *tufclient.Metadata, targets []string) bool {
 	return true
 }
 
-func (a *Agent) noteRefresh(system time.Time, repository string, manifest digest.Digest, before, after *tufclient.Metadata) error {
-	version := after.Versions()["timestamp"]
-	if before != nil && before.Versions()["timestamp"] == version {
+// noteRefresh logs which state of a channel the device acts by from now on. A
+// timestamp that was logged already is not logged again under another manifest,
+// which costs a registry nothing to make.
+func (a *Agent) noteRefresh(system time.Time, repository string, manifest digest.Digest, meta *tufclient.Metadata) error {
+	signed := digest.FromBytes(meta.Files()[tufclient.FileName("timestamp", 0)])
+	if a.state.Noted[repository] == signed {
 		return nil
 	}
 	_, err := a.log.Append(system, audit.Event{
-		Kind: audit.Refreshed, Channel: repository, Metadata: version, State: manifest, Program: a.opts.Program,
+		Kind: audit.Refreshed, Channel: repository, Metadata: meta.Versions()["timestamp"], State: manifest, Program: a.opts.Program,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	a.state.Noted[repository] = signed
+	return nil
 }
 
 // keepOrder stores the signed deployment: later orders are compared with it.

@@ -140,6 +140,9 @@ type state struct {
 	// Heads are the channel manifests that were read last, by repository: while a
 	// tag still names one, nothing is fetched.
 	Heads map[string]digest.Digest `json:"heads"`
+	// Noted are the timestamps, by repository, that the log has an event of. What
+	// is stored of a channel does not tell: a crash may lie between the two.
+	Noted map[string]digest.Digest `json:"noted,omitempty"`
 	// LastChange is when a cycle last ended well and found something new.
 	LastChange time.Time `json:"lastChange"`
 }
@@ -192,6 +195,9 @@ func (s *state) makeMaps() {
 	}
 	if s.Heads == nil {
 		s.Heads = map[string]digest.Digest{}
+	}
+	if s.Noted == nil {
+		s.Noted = map[string]digest.Digest{}
 	}
 	if s.Attempts == nil {
 		s.Attempts = map[string]Attempt{}
