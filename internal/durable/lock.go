@@ -19,7 +19,8 @@ var ErrLocked = errors.New("locked by another process")
 type Lock struct{ f *os.File }
 
 // TryLock takes the lock on path, creating the file when needed, or returns
-// [ErrLocked] at once.
+// [ErrLocked] at once, with the id of the process that holds it if that can be
+// seen.
 func TryLock(path string) (*Lock, error) {
 	f, err := openRegular(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -31,6 +32,10 @@ func TryLock(path string) (*Lock, error) {
 	}
 	_ = f.Close()
 	if errors.Is(err, unix.EWOULDBLOCK) {
+		// Whom to wait for, or to end, where it can be seen.
+		if pid, _, err := Holder(path); err == nil && pid > 0 {
+			return nil, fmt.Errorf("lock %s: %w, %d", path, ErrLocked, pid)
+		}
 		return nil, fmt.Errorf("lock %s: %w", path, ErrLocked)
 	}
 	return nil, fmt.Errorf("lock %s: %w", path, err)
