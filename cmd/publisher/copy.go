@@ -15,6 +15,7 @@ import (
 	"github.com/consign-dev/consign/internal/durable"
 	"github.com/consign-dev/consign/internal/oci"
 	"github.com/consign-dev/consign/internal/publish"
+	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/tufclient"
 )
 
@@ -78,7 +79,11 @@ func (f *copyFlags) run(cmd *cobra.Command, g *globals, source, destination stri
 		return err
 	}
 	defer func() { err = errors.Join(err, in.To.Client.Close()) }()
-	return f.copy(cmd, g, in)
+	err = f.copy(cmd, g, in)
+	if reason.Is(err, reason.NoSpace) && to.dir != "" {
+		err = fmt.Errorf("%s is full: %w", to.dir, err)
+	}
+	return err
 }
 
 func (f *copyFlags) copy(cmd *cobra.Command, g *globals, in publish.CopyInput) error {

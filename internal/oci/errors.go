@@ -118,6 +118,8 @@ func statusError(op string, status int, details errcode.Errors) error {
 		return reason.New(reason.Conflict, "%s: %s", op, answer)
 	case http.StatusRequestEntityTooLarge:
 		return reason.New(reason.TooLarge, "%s: %s", op, answer)
+	case http.StatusInsufficientStorage:
+		return reason.New(reason.NoSpace, "%s: %s", op, answer)
 	case http.StatusBadRequest, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
 		return reason.New(reason.Malformed, "%s: %s", op, answer)
 	default:

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/opencontainers/go-digest"
+	"golang.org/x/sys/unix"
 	"oras.land/oras-go/v2/registry/remote/errcode"
 
 	"github.com/consign-dev/consign/internal/fault"
@@ -107,6 +108,10 @@ func (r *Registry) forward(w http.ResponseWriter, req *http.Request, to route, c
 			return
 		}
 	}
+	if answer.status >= http.StatusInternalServerError && r.diskFull() {
+		r.broken(w, to, unix.ENOSPC)
+		return
+	}
 	answer.copyTo(w)
 }
 
@@ -165,8 +170,20 @@ func (r *Registry) refuseBody(w http.ResponseWriter, err error) {
 	refuse(w, http.StatusBadRequest, errcode.ErrorCodeManifestInvalid, "the request ended early")
 }
 
-// broken answers for a fault of ours; its text stays in the log.
+// broken answers for a fault of ours; its text stays in the log. That the disk
+// is full is told: trying again is no use until somebody makes room.
 func (r *Registry) broken(w http.ResponseWriter, to route, err error) {
 	r.log.Error("store", "repository", to.repo, "kind", to.kind, "error", err)
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		refuse(w, http.StatusInsufficientStorage, errcode.ErrorCodeUnsupported, "no space left on the disk of the registry")
+		return
+	}
 	w.WriteHeader(http.StatusInternalServerError)
+}
+
+// diskFull says whether there is hardly any room left. olareg does not tell why
+// it could not write.
+func (r *Registry) diskFull() bool {
+	var fs unix.Statfs_t
+	return unix.Statfs(r.opts.Dir, &fs) == nil && int64(fs.Bavail)*int64(fs.Bsize) < copyBuffer
 }
