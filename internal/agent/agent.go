@@ -11,12 +11,14 @@ import (
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
 
 	"github.com/consign-dev/consign/internal/apply"
 	"github.com/consign-dev/consign/internal/audit"
 	"github.com/consign-dev/consign/internal/durable"
 	"github.com/consign-dev/consign/internal/margo"
 	"github.com/consign-dev/consign/internal/oci"
+	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/store"
 	"github.com/consign-dev/consign/internal/tufclient"
 	"github.com/consign-dev/consign/internal/verify"
@@ -84,6 +86,9 @@ func (a *Agent) open(ctx context.Context) error {
 	var err error
 	if _, err = a.dirs.loadIdentity(); err != nil {
 		return err
+	}
+	if err := unix.Access(a.dirs.root, unix.W_OK); err != nil {
+		return reason.New(reason.LogUnwritable, "the state directory %s cannot be written: %w", a.dirs.root, err)
 	}
 	if a.lock, err = durable.TryLock(a.dirs.lock()); err != nil {
 		return lockError(a.dirs, err)

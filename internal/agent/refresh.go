@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -13,6 +12,7 @@ import (
 	"github.com/consign-dev/consign/internal/channel"
 	"github.com/consign-dev/consign/internal/gather"
 	"github.com/consign-dev/consign/internal/oci"
+	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/tufclient"
 	"github.com/consign-dev/consign/internal/verify"
 )
@@ -99,8 +99,10 @@ func (a *Agent) refreshChannel(ctx context.Context, system time.Time, repo *oci.
 	}
 	if head == a.state.Heads[repo.Name()] {
 		// A policy that names another root for the same channel begins with nothing
-		// stored, and a new order may be listed by a role that was not needed before.
-		if meta, err := client.Stored(now); !errors.Is(err, fs.ErrNotExist) && lists(meta, targets) {
+		// stored, a new order may be listed by a role that was not needed before, and
+		// what is stored may have been damaged: then it is read again.
+		meta, err := client.Stored(now)
+		if err == nil && lists(meta, targets) || reason.Is(err, reason.Freeze) {
 			return meta, err
 		}
 	}
@@ -119,12 +121,9 @@ func (a *Agent) refreshChannel(ctx context.Context, system time.Time, repo *oci.
 	return meta, nil
 }
 
-// lists reports whether metadata, if there is any, can answer for every target.
+// lists reports whether metadata can answer for every target.
 func lists(meta *tufclient.Metadata, targets []string) bool {
 	for _, name := range targets {
-		if meta == nil {
-			break
-		}
 		if _, err := meta.Target(name); err != nil && !errors.Is(err, tufclient.ErrNoTarget) {
 			return false
 		}
