@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
-# soak.sh FUZZTIME DURATION: fuzz every fuzz target for FUZZTIME each, then run
+# soak.sh FUZZTIME DURATION: fuzz every fuzz target for FUZZTIME each, then kill
+# the programs at all of their stopping points and hundreds of times at random
+# (CONSIGN_SOAK=1, which makes the tests that know it try everything), then run
 # all tests again and again, shuffled and uncached, until DURATION is over. The
 # first failure ends it. Run it with "make soak".
 set -euo pipefail
@@ -14,6 +16,10 @@ case $duration in
 esac
 
 "$(dirname "$0")/fuzz.sh" "$fuzztime"
+
+echo "== kills and disk faults, all of them"
+CONSIGN_SOAK=1 go run ./tools/testsummary -- -count=1 -timeout 6h ./internal/world/kills
+CONSIGN_SOAK=1 go run ./tools/testsummary -- -count=1 -timeout 6h -run 'TestCompose/Killed' ./internal/apply/applytest
 
 end=$((SECONDS + seconds))
 round=0

@@ -17,6 +17,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv("CONSIGN_SOAK") != "" {
+		applytest.Soak, applytest.RandomKills = true, 300
+	}
 	code := world.Main(m)
 	applytest.Close()
 	os.Exit(code)

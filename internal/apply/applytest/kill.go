@@ -42,6 +42,14 @@ func Close() {
 	}
 }
 
+// Soak makes the suite kill at every passage of a stopping point and not only at
+// the first, and RandomKills says how often it kills at random. Set them before
+// Run.
+var (
+	Soak        bool
+	RandomKills = 20
+)
+
 // killedAtEveryStep kills the agent, or the applier under it, at the first
 // passage of every stopping point of a change, and sees the next cycle converge
 // on the new version with a whole log (attack D11).
@@ -81,8 +89,9 @@ func killedAtEveryStep(_ *testing.T, s *site) {
 // storing, has tests of its own packages.
 var stages = []string{"audit.", "apply.", "engine.", "durable.append", "durable.rename", "durable.sync"}
 
-// trace runs a cycle and returns the names of the stages' points that it passes,
-// in the order of their first passage.
+// trace runs a cycle and returns the stages' points that it passes, in the order
+// of their first passage; in a soak with further passages of those of the agent,
+// as "point:2".
 func (s *site) trace(bin string) []string {
 	s.Helper()
 	file := filepath.Join(s.TempDir(), "trace")
@@ -92,11 +101,16 @@ func (s *site) trace(bin string) []string {
 	data, err := os.ReadFile(file)
 	s.w.Must(err)
 	var out []string
+	passed := map[string]int{}
 	for lines := bufio.NewScanner(bytes.NewReader(data)); lines.Scan(); {
 		point := lines.Text()
 		stage := slices.ContainsFunc(stages, func(s string) bool { return strings.HasPrefix(point, s) })
-		if stage && !slices.Contains(out, point) {
+		passed[point]++
+		switch {
+		case stage && passed[point] == 1:
 			out = append(out, point)
+		case stage && Soak && !strings.HasPrefix(point, "engine."):
+			out = append(out, fmt.Sprintf("%s:%d", point, passed[point]))
 		}
 	}
 	if !slices.Contains(out, "engine.up") || !slices.Contains(out, "audit.append") {
@@ -108,15 +122,22 @@ func (s *site) trace(bin string) []string {
 // agent runs one cycle of the built program.
 func (s *site) agent(bin string, env ...string) error {
 	s.Helper()
+	cmd := s.command(bin, env...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("agent sync: %w: %s", err, out)
+	}
+	return err
+}
+
+// command is one cycle of the built program.
+func (s *site) command(bin string, env ...string) *exec.Cmd {
+	s.Helper()
 	config := filepath.Join(s.TempDir(), "agent.yaml")
 	text := fmt.Sprintf("stateDir: %s\nengine: %s\nregistryAddress: %s\ndockerConfig: %s\n",
 		s.d.Config.StateDir, s.d.Config.Engine, s.d.Config.RegistryAddress, s.d.Config.DockerConfig)
 	s.w.Must(os.WriteFile(config, []byte(text), 0o600))
 	cmd := exec.Command(filepath.Join(bin, "agent"), "sync", "--config", config)
 	cmd.Env = append(os.Environ(), env...)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		err = fmt.Errorf("agent sync: %w: %s", err, out)
-	}
-	return err
+	return cmd
 }

@@ -77,6 +77,7 @@ func Run(t *testing.T, k Kind) {
 		{"TwoSteps", twoSteps},
 		{"SecretsStayOnTheDevice", secretsStayOnTheDevice},
 		{"KilledAtEveryStep", killedAtEveryStep},
+		{"KilledAtRandom", killedAtRandom},
 		{"DataGoesBack", dataGoesBack},
 		{"DataStays", dataStays},
 		{"DataGoesBackAfterKill", dataGoesBackAfterKill},
