@@ -3,8 +3,6 @@ package kills
 import (
 	"bytes"
 	"context"
-	"crypto"
-	"encoding/pem"
 	"errors"
 	"io"
 	"io/fs"
@@ -21,9 +19,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/youmark/pkcs8"
-
-	"github.com/consign-dev/consign/internal/keys"
 	"github.com/consign-dev/consign/internal/oci"
 	"github.com/consign-dev/consign/internal/world"
 )
@@ -63,36 +58,7 @@ func newScene(t *testing.T) *scene {
 	w := world.New(t)
 	s := &scene{T: t, w: w, bin: bin, frozen: filepath.Join(w.Dir, "frozen"), passphrase: filepath.Join(w.Dir, "passphrase")}
 	w.Must(os.WriteFile(s.passphrase, []byte("test\n"), 0o600))
-	for _, party := range []string{"acme", "plant"} {
-		s.cheapen(filepath.Join(w.Dir, party))
-	}
 	return s
-}
-
-// cheapen encrypts the keys of a directory with the least work that the
-// publisher accepts: these tests start it hundreds of times.
-func (s *scene) cheapen(dir string) {
-	s.Helper()
-	files, err := filepath.Glob(filepath.Join(dir, "*.pem"))
-	s.w.Must(err)
-	for _, file := range files {
-		data, err := os.ReadFile(file)
-		s.w.Must(err)
-		block, _ := pem.Decode(data)
-		key := s.key(file)
-		block.Bytes, err = pkcs8.MarshalPrivateKey(key, []byte("test"), &pkcs8.Opts{
-			Cipher:  pkcs8.AES256CBC,
-			KDFOpts: pkcs8.ScryptOpts{SaltSize: 16, CostParameter: 1 << 14, BlockSize: 1, ParallelizationParameter: 1},
-		})
-		s.w.Must(err)
-		s.w.Must(os.WriteFile(file, pem.EncodeToMemory(block), 0o600))
-	}
-}
-
-func (s *scene) key(file string) crypto.Signer {
-	key, err := keys.Load(file, func() ([]byte, error) { return []byte("test"), nil })
-	s.w.Must(err)
-	return key
 }
 
 // freeze keeps directories of the world, each under a name.
