@@ -60,6 +60,8 @@ type Agent struct {
 	secrets  apply.SecretFiles
 	floor    time.Time
 	serving  bool
+	// looks is set while Run works.
+	looks *looks
 	// moved says that this cycle learned or did something worth keeping.
 	moved bool
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/consign-dev/consign/internal/apply"
 	"github.com/consign-dev/consign/internal/audit"
 	"github.com/consign-dev/consign/internal/bundle"
-	"github.com/consign-dev/consign/internal/gather"
 	"github.com/consign-dev/consign/internal/margo"
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/verify"
@@ -105,7 +104,7 @@ func (a *Agent) approve(ctx context.Context, view *view, o *verify.Order) (*veri
 	if err != nil {
 		return nil, err
 	}
-	if err := gather.Blobs(ctx, a.store, repo, v.Blobs(), a.opts.Progress); err != nil {
+	if err := a.fetch(ctx, repo, v.Blobs()); err != nil {
 		return nil, err
 	}
 	if err := a.secrets.Check(slices.Collect(maps.Values(v.Order().Terms().Secrets))); err != nil {

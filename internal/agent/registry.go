@@ -8,6 +8,10 @@ import (
 	"net/http"
 	"time"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/consign-dev/consign/internal/gather"
+	"github.com/consign-dev/consign/internal/oci"
 	"github.com/consign-dev/consign/internal/reason"
 )
 
@@ -76,8 +80,10 @@ func (a *Agent) Run(ctx context.Context, now func() time.Time, report func(*Resu
 		return err
 	}
 	defer stop()
+	a.looks = &looks{every: observe, next: time.After(jitter(observe)), look: func() { report(a.Watch(ctx, now())) }}
+	defer func() { a.looks = nil }()
 	report(a.Sync(ctx, now(), Everything))
-	nextPoll, nextLook := time.After(jitter(poll)), time.After(jitter(observe))
+	nextPoll := time.After(jitter(poll))
 	for {
 		select {
 		case <-ctx.Done():
@@ -85,9 +91,40 @@ func (a *Agent) Run(ctx context.Context, now func() time.Time, report func(*Resu
 		case <-nextPoll:
 			report(a.Sync(ctx, now(), OrdersOnly))
 			nextPoll = time.After(jitter(poll))
-		case <-nextLook:
-			report(a.Watch(ctx, now()))
-			nextLook = time.After(jitter(observe))
+		case <-a.looks.next:
+			a.looks.take()
+		}
+	}
+}
+
+// looks are those of Run at what runs.
+type looks struct {
+	every time.Duration
+	next  <-chan time.Time
+	look  func()
+}
+
+func (l *looks) take() {
+	l.look()
+	l.next = time.After(jitter(l.every))
+}
+
+// fetch completes content in the store. Meanwhile Run goes on looking at what
+// runs: a registry that is slow on purpose could otherwise keep somebody else's
+// change to an application from being seen for hours. Only the store is shared
+// with the fetch; looks work on what was stored before.
+func (a *Agent) fetch(ctx context.Context, repo *oci.Repository, blobs []ocispec.Descriptor) error {
+	if a.looks == nil {
+		return gather.Blobs(ctx, a.store, repo, blobs, a.opts.Progress)
+	}
+	fetched := make(chan error, 1)
+	go func() { fetched <- gather.Blobs(ctx, a.store, repo, blobs, a.opts.Progress) }()
+	for {
+		select {
+		case err := <-fetched:
+			return err
+		case <-a.looks.next:
+			a.looks.take()
 		}
 	}
 }
