@@ -15,17 +15,16 @@ import (
 	"github.com/consign-dev/consign/internal/world/hostile"
 )
 
-// cycles is the path of a device that reads what is in a repository.
+// cycles is the path of a device that reads what is in a repository: in each row
+// one that has not asked yet, since what was verified is not asked for again, and
+// after them the one of the last row.
 func (s *scene) cycles(t *testing.T, from *world.Device, on hostile.Class, in string) path {
 	t.Helper()
-	d := from.Again(t)
+	d, group := from, t
 	return path{
 		on: on,
 		attacked: func(t *testing.T, r row, on hostile.Class) {
-			d := d
-			if len(r.want) == 0 || r.want[0] == done {
-				d = from.Again(t) // since the work will be done
-			}
+			d = from.Again(group)
 			s.endure(t, hostile.Attack{On: on, In: in, How: r.how}, r.want, r.limits, func(l oci.Limits) error {
 				d.Limits = l
 				err := fetch(d)
