@@ -47,14 +47,33 @@ func (w *World) PutBack(repository string, desc ocispec.Descriptor, data []byte)
 	w.Must(repo.Tag(w.Context(), desc, data, channel.Tag, ""))
 }
 
-// Reorder replaces a device's signed desired state by the given documents,
-// signed with the deploy key as a thief of it could.
-func (w *World) Reorder(device string, edit func(deployments [][]byte) [][]byte) {
+// Resign changes a channel with a party's keys, as a thief of those keys could:
+// roles are what edit changes, beside snapshot and timestamp. It returns the
+// files that were signed.
+func (w *World) Resign(party, repository string, edit func(*tufrepo.Repo), roles ...string) map[string][]byte {
 	w.T.Helper()
-	ctx := w.Context()
-	repo, err := w.client.Repository(w.Deployments)
+	repo, err := w.client.Repository(repository)
 	w.Must(err)
-	root, err := os.ReadFile(filepath.Join(w.Dir, "plant", "root.json"))
+	meta, head := w.thief(party, repo)
+	tuf, err := tufrepo.FromMetadata(meta)
+	w.Must(err)
+	edit(tuf)
+	keys := tufrepo.Keys{}
+	for _, role := range append([]string{tufrepo.Snapshot, tufrepo.Timestamp}, roles...) {
+		keys[role], err = w.Party(party).Keys.Signers(role)
+		w.Must(err)
+	}
+	files, err := tuf.Sign(keys, w.Now)
+	w.Must(err)
+	_, err = channel.Commit(w.Context(), repo, channel.CommitInput{Files: files, Previous: head, Version: tuf.Versions()[tufrepo.Timestamp]})
+	w.Must(err)
+	return files
+}
+
+// thief reads a channel as one who begins with nothing but its root.
+func (w *World) thief(party string, repo *oci.Repository) (*tufclient.Metadata, digest.Digest) {
+	w.T.Helper()
+	root, err := os.ReadFile(filepath.Join(w.Dir, party, "root.json"))
 	w.Must(err)
 	id, err := tufclient.RootIdentity(root)
 	w.Must(err)
@@ -62,41 +81,61 @@ func (w *World) Reorder(device string, edit func(deployments [][]byte) [][]byte)
 	w.Must(tufclient.Init(dir, root, id))
 	client, err := tufclient.Open(dir)
 	w.Must(err)
-	meta, head, err := channel.RefreshAll(ctx, repo, client, w.Now)
+	meta, head, err := channel.RefreshAll(w.Context(), repo, client, w.Now)
 	w.Must(err)
+	return meta, head
+}
+
+// Reorder replaces a device's signed desired state by the given documents,
+// signed with the deploy key as a thief of it could.
+func (w *World) Reorder(device string, edit func(deployments [][]byte) [][]byte) {
+	w.T.Helper()
+	repo, err := w.client.Repository(w.Deployments)
+	w.Must(err)
+	meta, _ := w.thief("plant", repo)
 	target, err := meta.Target(channel.DeviceTarget(device))
 	w.Must(err)
-	_, data, err := repo.Manifest(ctx, target.Digest, target.Length)
+	desc := w.pushState(repo, edit(w.orders(repo, target)))
+	changed := tufrepo.Target{Digest: desc.Digest, Length: desc.Size, Custom: target.Custom}
+	w.Resign("plant", w.Deployments, func(r *tufrepo.Repo) {
+		w.Must(r.SetTarget(tufrepo.Deploy, channel.DeviceTarget(device), changed))
+	}, tufrepo.Deploy)
+}
+
+// orders are the documents of a desired state.
+func (w *World) orders(repo *oci.Repository, target tufclient.Target) [][]byte {
+	w.T.Helper()
+	_, data, err := repo.Manifest(w.Context(), target.Digest, target.Length)
 	w.Must(err)
 	state, err := bundle.ParseDesiredState(data)
 	w.Must(err)
 	var documents [][]byte
 	for _, d := range state.Deployments {
-		raw, err := repo.BlobBytes(ctx, d, d.Size)
+		raw, err := repo.BlobBytes(w.Context(), d, d.Size)
 		w.Must(err)
 		documents = append(documents, raw)
 	}
+	return documents
+}
+
+func (w *World) pushState(repo *oci.Repository, documents [][]byte) ocispec.Descriptor {
+	w.T.Helper()
 	var layers []ocispec.Descriptor
-	for _, raw := range edit(documents) {
-		d := bundle.Describe(bundle.MediaTypeDeployment, raw)
-		w.Must(repo.PushBlob(ctx, d, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil }))
-		layers = append(layers, d)
+	for _, raw := range documents {
+		layers = append(layers, w.push(repo, bundle.MediaTypeDeployment, raw))
 	}
 	manifest, desc, err := bundle.BuildDesiredState(bundle.DesiredState{Deployments: layers})
 	w.Must(err)
-	w.Must(repo.PushManifest(ctx, desc, manifest))
-	tuf, err := tufrepo.FromMetadata(meta)
-	w.Must(err)
-	w.Must(tuf.SetTarget(tufrepo.Deploy, channel.DeviceTarget(device), tufrepo.Target{Digest: desc.Digest, Length: desc.Size, Custom: target.Custom}))
-	keys := tufrepo.Keys{}
-	for _, role := range []string{tufrepo.Deploy, tufrepo.Snapshot, tufrepo.Timestamp} {
-		keys[role], err = w.Party("plant").Keys.Signers(role)
-		w.Must(err)
-	}
-	files, err := tuf.Sign(keys, w.Now)
-	w.Must(err)
-	_, err = channel.Commit(ctx, repo, channel.CommitInput{Files: files, Previous: head, Version: tuf.Versions()[tufrepo.Timestamp]})
-	w.Must(err)
+	w.Must(repo.PushManifest(w.Context(), desc, manifest))
+	return desc
+}
+
+// push stores a blob in a repository.
+func (w *World) push(repo *oci.Repository, mediaType string, data []byte) ocispec.Descriptor {
+	w.T.Helper()
+	d := bundle.Describe(mediaType, data)
+	w.Must(repo.PushBlob(w.Context(), d, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }))
+	return d
 }
 
 // ImageConfig returns the digest of the configuration blob of a bundle's first

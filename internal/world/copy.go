@@ -1,10 +1,8 @@
 package world
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -27,15 +25,20 @@ type traffic struct {
 	mu       sync.Mutex
 	requests []string // "METHOD /path"
 	before   func(w http.ResponseWriter, req *http.Request) (handled bool)
+	relay    func(w http.ResponseWriter, req *http.Request, registry http.Handler)
 }
 
 func (w *World) watched(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
 		w.traffic.mu.Lock()
 		w.traffic.requests = append(w.traffic.requests, req.Method+" "+req.URL.Path)
-		before := w.traffic.before
+		before, relay := w.traffic.before, w.traffic.relay
 		w.traffic.mu.Unlock()
-		if before == nil || !before(rw, req) {
+		switch {
+		case before != nil && before(rw, req):
+		case relay != nil:
+			relay(rw, req, h)
+		default:
 			h.ServeHTTP(rw, req)
 		}
 	})
@@ -55,6 +58,13 @@ func (w *World) Intercept(f func(http.ResponseWriter, *http.Request) (handled bo
 	w.traffic.mu.Lock()
 	defer w.traffic.mu.Unlock()
 	w.traffic.before = f
+}
+
+// Relay puts f between everybody and the registry; nil takes it away.
+func (w *World) Relay(f func(w http.ResponseWriter, req *http.Request, registry http.Handler)) {
+	w.traffic.mu.Lock()
+	defer w.traffic.mu.Unlock()
+	w.traffic.relay = f
 }
 
 // SyncFrom is [Device.Sync] from a directory in place of registries.
@@ -130,31 +140,12 @@ func (w *World) Media() string {
 // returns it.
 func (w *World) RenewRoot(party, repository string) []byte {
 	w.T.Helper()
-	repo, err := w.client.Repository(repository)
-	w.Must(err)
-	root, err := os.ReadFile(filepath.Join(w.Dir, party, "root.json"))
-	w.Must(err)
-	id, err := tufclient.RootIdentity(root)
-	w.Must(err)
-	dir := filepath.Join(w.T.TempDir(), "state")
-	w.Must(tufclient.Init(dir, root, id))
-	client, err := tufclient.Open(dir)
-	w.Must(err)
-	meta, head, err := channel.RefreshAll(w.Context(), repo, client, w.Now)
-	w.Must(err)
-	tuf, err := tufrepo.FromMetadata(meta)
-	w.Must(err)
-	w.Must(tuf.Renew(tufrepo.Root))
-	keys := tufrepo.Keys{}
-	for _, role := range []string{tufrepo.Root, tufrepo.Snapshot, tufrepo.Timestamp} {
-		keys[role], err = w.Party(party).Keys.Signers(role)
-		w.Must(err)
+	files := w.Resign(party, repository, func(r *tufrepo.Repo) { w.Must(r.Renew(tufrepo.Root)) }, tufrepo.Root)
+	last := 1
+	for files[tufclient.FileName(tufrepo.Root, int64(last+1))] != nil {
+		last++
 	}
-	files, err := tuf.Sign(keys, w.Now)
-	w.Must(err)
-	_, err = channel.Commit(w.Context(), repo, channel.CommitInput{Files: files, Previous: head, Version: tuf.Versions()[tufrepo.Timestamp]})
-	w.Must(err)
-	return files[tufclient.FileName(tufrepo.Root, tuf.Versions()[tufrepo.Root])]
+	return files[tufclient.FileName(tufrepo.Root, int64(last))]
 }
 
 // Replace makes a channel manifest name other bytes for one of its files, as a
@@ -173,7 +164,6 @@ func (w *World) Replace(repository string, old digest.Digest, data []byte) {
 	}
 	changed, err := json.Marshal(m)
 	w.Must(err)
-	blob := ocispec.Descriptor{MediaType: channel.MediaTypeMetadata, Digest: digest.FromBytes(data), Size: int64(len(data))}
-	w.Must(repo.PushBlob(w.Context(), blob, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }))
+	w.push(repo, channel.MediaTypeMetadata, data)
 	w.PutBack(repository, ocispec.Descriptor{MediaType: m.MediaType, Digest: digest.FromBytes(changed), Size: int64(len(changed))}, changed)
 }

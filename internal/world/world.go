@@ -49,6 +49,7 @@ type World struct {
 	Rules map[string]string
 
 	opts   Options
+	host   *host // nil for a registry with a server of its own
 	stop   func()
 	ending context.Context
 	opened map[string]crypto.Signer
@@ -90,11 +91,16 @@ func New(t testing.TB) *World {
 // "hello".
 func NewIn(t testing.TB, o Options) *World {
 	t.Helper()
+	return newWorld(t, o, nil)
+}
+
+func newWorld(t testing.TB, o Options, h *host) *World {
+	t.Helper()
 	shared := o.Dir != ""
 	if !shared {
 		o.Dir = t.TempDir()
 	}
-	w := &World{T: t, Dir: o.Dir, Now: time.Now().UTC().Truncate(time.Second), Applications: []string{"hello"}, opened: map[string]crypto.Signer{}, opts: o}
+	w := &World{T: t, Dir: o.Dir, Now: time.Now().UTC().Truncate(time.Second), Applications: []string{"hello"}, opened: map[string]crypto.Signer{}, opts: o, host: h}
 	if o.Registry == "" {
 		w.RegistryDir = filepath.Join(w.Dir, "registry")
 		w.StartRegistry()
@@ -142,6 +148,12 @@ func (w *World) StartRegistry() {
 	var h http.Handler = reg
 	if w.opts.Front != nil {
 		h = w.opts.Front(h)
+	}
+	if w.host != nil {
+		w.host.serve(w.watched(h))
+		w.opts.Registry = strings.TrimPrefix(w.host.srv.URL, "http://")
+		w.stop = func() { w.host.silence(); _ = reg.Close(context.Background()) }
+		return
 	}
 	srv := httptest.NewUnstartedServer(w.watched(h))
 	if w.opts.Registry != "" {
