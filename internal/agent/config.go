@@ -76,7 +76,9 @@ func (c Config) reserved() []string {
 }
 
 // LoadConfig reads path over the defaults. An empty path means
-// [DefaultConfigFile], which may be absent; a named file must exist.
+// [DefaultConfigFile], which may be absent; a named file must exist. One that
+// others than root and this program's user can change is refused: it says which
+// state directory, and so which root, is obeyed.
 func LoadConfig(path string) (Config, error) {
 	c := DefaultConfig()
 	named := path != ""
@@ -89,6 +91,9 @@ func LoadConfig(path string) (Config, error) {
 		return c, nil
 	case err != nil:
 		return c, fmt.Errorf("read configuration: %w", err)
+	}
+	if err := checkFileOwner(path); err != nil {
+		return c, fmt.Errorf("configuration: %w", err)
 	}
 	if c, err = parseConfig(data); err != nil {
 		return c, fmt.Errorf("%s: %w", path, err)

@@ -23,8 +23,12 @@ func (w *World) Overwrite(repository string, d digest.Digest) (repair func()) {
 	path := filepath.Join(w.RegistryDir, repository, "blobs", "sha256", d.Encoded())
 	genuine, err := os.ReadFile(path)
 	w.Must(err)
-	w.Must(os.WriteFile(path, make([]byte, len(genuine)), 0o600))
-	return func() { w.Must(os.WriteFile(path, genuine, 0o600)) }
+	write := func(data []byte) {
+		w.Must(os.Remove(path)) // it may be a link that other worlds share
+		w.Must(os.WriteFile(path, data, 0o600))
+	}
+	write(make([]byte, len(genuine)))
+	return func() { write(genuine) }
 }
 
 // Head returns the channel manifest that a repository's tag names, with its bytes.

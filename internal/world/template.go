@@ -3,6 +3,7 @@ package world
 import (
 	"crypto"
 	"io/fs"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -46,7 +47,7 @@ func NewTemplate(t testing.TB, tell func(w *World) []*Recorded) *Template {
 			w.Must(os.RemoveAll(path))
 		}
 	}
-	w.Must(copyTree(w.Dir, kept))
+	w.Must(CopyTree(w.Dir, kept))
 	tpl.devices = made
 	tpl.world = w.in(t, kept)
 	return tpl
@@ -56,7 +57,7 @@ func NewTemplate(t testing.TB, tell func(w *World) []*Recorded) *Template {
 func (tpl *Template) World(t testing.TB) (*World, []*Recorded) {
 	t.Helper()
 	dir := t.TempDir()
-	if err := copyTree(tpl.world.Dir, dir); err != nil {
+	if err := copyTree(tpl.world.Dir, dir, linkFrom); err != nil {
 		t.Fatal(err)
 	}
 	w := tpl.world.in(t, dir)
@@ -104,8 +105,15 @@ func moved(path, from, to string) string {
 	return path
 }
 
-// copyTree copies files and directories with their modes; links too.
-func copyTree(from, to string) error {
+// linkFrom is the size from which a copied world shares a file with its template
+// as a hard link: image layers. Nothing of ours writes into a file that is there;
+// a test that does removes it first.
+const linkFrom = 1 << 20
+
+// CopyTree copies files and directories with their modes, and links as links.
+func CopyTree(from, to string) error { return copyTree(from, to, math.MaxInt64) }
+
+func copyTree(from, to string, link int64) error {
 	return filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -127,6 +135,8 @@ func copyTree(from, to string) error {
 				return err
 			}
 			return os.Symlink(at, target)
+		case info.Size() >= link:
+			return os.Link(path, target)
 		}
 		data, err := os.ReadFile(path)
 		if err != nil {

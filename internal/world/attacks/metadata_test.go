@@ -26,11 +26,8 @@ type (
 )
 
 // fileOf is the name of a role's newest file and its version.
-func fileOf(t *testing.T, files map[string][]byte, role string) (name string, version int64) {
-	t.Helper()
-	if role == "timestamp" {
-		return "timestamp.json", 0
-	}
+func fileOf(w *world.World, files map[string][]byte, role string) (name string, version int64) {
+	w.T.Helper()
 	for file := range files {
 		var n int64
 		if _, err := fmt.Sscanf(file, "%d."+role+".json", &n); err == nil && n > version {
@@ -38,16 +35,16 @@ func fileOf(t *testing.T, files map[string][]byte, role string) (name string, ve
 		}
 	}
 	if name == "" {
-		t.Fatalf("no %s among the files", role)
+		w.T.Fatalf("no %s among the files", role)
 	}
 	return name, version
 }
 
 // thief signs timestamp and snapshot of plant's channel anew, one version
 // higher, after edit has changed what the snapshot names.
-func (s *site) thief(t *testing.T, files map[string][]byte, edit func(meta map[string]*metadata.MetaFiles)) map[string][]byte {
-	t.Helper()
-	name, version := fileOf(t, files, "snapshot")
+func (s *site) thief(files map[string][]byte, edit func(meta map[string]*metadata.MetaFiles)) map[string][]byte {
+	s.T.Helper()
+	name, version := fileOf(s.World, files, "snapshot")
 	snapshot := world.Forge(s.World, "plant", "snapshot", files[name], func(d *snapshotDoc) {
 		d.Signed.Version++
 		edit(d.Signed.Meta)
@@ -91,7 +88,7 @@ func TestAttackT1UnknownKeysEndToEnd(t *testing.T) {
 	t.Run("bundle", func(t *testing.T) {
 		s := fresh(t)
 		s.refuses(t, reason.UntrustedSigner, func() {
-			s.orders(t, "1.2.0", s.Supply("1.1.0", "1.2.0", func(p *world.Parts) { p.Signer = s.key() }))
+			s.order("1.2.0", s.Supply("1.1.0", "1.2.0", func(p *world.Parts) { p.Signer = s.key() }))
 		}, nothing)
 	})
 }
@@ -123,14 +120,14 @@ func TestAttackT2RolesPutBack(t *testing.T) {
 			return with(files, map[string][]byte{"timestamp.json": old["timestamp.json"]})
 		},
 		"snapshot": func(s *site, old, files map[string][]byte) map[string][]byte {
-			name, version := fileOf(t, old, "snapshot")
+			name, version := fileOf(s.World, old, "snapshot")
 			return s.stamp(with(files, map[string][]byte{name: old[name]}), version, old[name])
 		},
 	}
 	for _, role := range []string{"targets", "deploy"} {
 		back[role] = func(s *site, old, files map[string][]byte) map[string][]byte {
-			name, version := fileOf(t, old, role)
-			return s.thief(t, with(files, map[string][]byte{name: old[name]}), func(meta map[string]*metadata.MetaFiles) {
+			name, version := fileOf(s.World, old, role)
+			return s.thief(with(files, map[string][]byte{name: old[name]}), func(meta map[string]*metadata.MetaFiles) {
 				meta[role+".json"] = describe(version, old[name])
 			})
 		}
@@ -143,7 +140,7 @@ func TestAttackT2RolesPutBack(t *testing.T) {
 			s.SetPolicy("    mayRemove: false\n")
 			s.recovers(t)
 			now := s.Files(s.Deployments)
-			s.refuses(t, reason.Rollback, func() { s.Serve(s.Deployments, attack(s, old, now)) }, func() { s.higher(t, now) })
+			s.refuses(t, reason.Rollback, func() { s.Serve(s.Deployments, attack(s, old, now)) }, func() { s.higher(now) })
 		})
 	}
 	t.Run("release channel", func(t *testing.T) {
@@ -161,14 +158,14 @@ func TestAttackT2RolesPutBack(t *testing.T) {
 
 // higher serves files with a snapshot and a timestamp above all that a thief
 // signed, as the operator does who has changed the keys' places.
-func (s *site) higher(t *testing.T, files map[string][]byte) {
-	t.Helper()
-	_, version := fileOf(t, files, "snapshot")
+func (s *site) higher(files map[string][]byte) {
+	s.T.Helper()
+	_, version := fileOf(s.World, files, "snapshot")
 	for range 3 {
-		files = s.thief(t, files, func(map[string]*metadata.MetaFiles) {})
+		files = s.thief(files, func(map[string]*metadata.MetaFiles) {})
 	}
-	if _, now := fileOf(t, files, "snapshot"); now != version+3 {
-		t.Fatalf("the snapshot has version %d", now)
+	if _, now := fileOf(s.World, files, "snapshot"); now != version+3 {
+		s.T.Fatalf("the snapshot has version %d", now)
 	}
 	s.Serve(s.Deployments, files)
 }
@@ -191,7 +188,7 @@ func TestAttackT2EqualVersionEndToEnd(t *testing.T) {
 		t.Run(role, func(t *testing.T) {
 			s := fresh(t)
 			honest := s.Files(s.Deployments)
-			name, version := fileOf(t, honest, role)
+			name, version := fileOf(s.World, honest, role)
 			s.refuses(t, reason.Equivocation, func() {
 				if role == "snapshot" {
 					other := world.Forge(s.World, "plant", role, honest[name], func(d *snapshotDoc) { d.Signed.Expires = d.Signed.Expires.Add(time.Hour) })
@@ -199,10 +196,10 @@ func TestAttackT2EqualVersionEndToEnd(t *testing.T) {
 					return
 				}
 				other := world.Forge(s.World, "plant", role, honest[name], func(d *targetsDoc) { d.Signed.Expires = d.Signed.Expires.Add(time.Hour) })
-				s.Serve(s.Deployments, s.thief(t, with(honest, map[string][]byte{name: other}), func(meta map[string]*metadata.MetaFiles) {
+				s.Serve(s.Deployments, s.thief(with(honest, map[string][]byte{name: other}), func(meta map[string]*metadata.MetaFiles) {
 					meta[role+".json"] = describe(version, other)
 				}))
-			}, func() { s.higher(t, honest) })
+			}, func() { s.higher(honest) })
 		})
 	}
 }
@@ -268,4 +265,36 @@ func TestAttackT4HeldBack(t *testing.T) {
 		_, err = s.Party("acme").RefreshChannel(s.Context(), s.Releases, channel.KindReleases)
 		s.Must(err)
 	})
+}
+
+// TestAttackT5MetadataMixed: the files of two states of the channel, both
+// honestly signed, in every mixture. The device has seen the older state only.
+func TestAttackT5MetadataMixed(t *testing.T) {
+	roles := []string{"snapshot", "targets", "deploy"}
+	for mask := 1; mask < 1<<len(roles); mask++ {
+		t.Run(fmt.Sprintf("older %03b", mask), func(t *testing.T) {
+			s := fresh(t)
+			older := s.Files(s.Deployments)
+			s.SetPolicy("    mayRemove: false\n")
+			s.Deploy(device, "1.1.0", nil)
+			newer := s.Files(s.Deployments)
+			mixed, code := maps.Clone(newer), reason.Code("")
+			for n, role := range roles {
+				if mask&(1<<n) == 0 {
+					continue
+				}
+				from, _ := fileOf(s.World, older, role)
+				to, _ := fileOf(s.World, newer, role)
+				mixed[to] = older[from]
+				switch longer := len(older[from]) > len(newer[to]); {
+				case code != "": // the first one that is fetched decides
+				case longer:
+					code = reason.TooLarge
+				default:
+					code = reason.DigestMismatch
+				}
+			}
+			s.refuses(t, code, func() { s.Serve(s.Deployments, mixed) }, func() { s.Serve(s.Deployments, newer) })
+		})
+	}
 }

@@ -2,6 +2,7 @@ package attacks
 
 import (
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"slices"
@@ -10,11 +11,15 @@ import (
 	"testing"
 
 	"github.com/consign-dev/consign/internal/agent"
+	"github.com/consign-dev/consign/internal/audit"
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/world"
 )
 
-func TestMain(m *testing.M) { os.Exit(world.Main(m)) }
+func TestMain(m *testing.M) {
+	audit.SetTesseraLogger(slog.New(slog.DiscardHandler))
+	os.Exit(world.Main(m))
+}
 
 // The device of every site, and its neighbour, which runs nothing yet.
 const (
@@ -58,8 +63,17 @@ func begin(w *world.World) []*world.Recorded {
 
 // refuses is the rule of every attack: after it the device refuses with the
 // reason, writes one entry that says so, and leaves what runs alone; after the
-// repair it follows the next good order.
-func (s *site) refuses(t *testing.T, code reason.Code, attack, repair func()) {
+// repair it follows the next good order. It returns what the refusal says.
+func (s *site) refuses(t *testing.T, code reason.Code, attack, repair func()) (said string) {
+	t.Helper()
+	said = s.refused(t, code, attack)
+	repair()
+	s.recovers(t)
+	return said
+}
+
+// refused is the first half of the rule: for attacks that follow each other.
+func (s *site) refused(t *testing.T, code reason.Code, attack func()) (said string) {
 	t.Helper()
 	runs, journal, entries := s.d.Runs(), len(s.d.Journal()), s.refusals(code)
 	attack()
@@ -71,8 +85,7 @@ func (s *site) refuses(t *testing.T, code reason.Code, attack, repair func()) {
 		t.Errorf("the log has %d new refusals with reason %s, want 1: %q", got, code, s.d.Events())
 	}
 	s.untouched(t, runs, journal)
-	repair()
-	s.recovers(t)
+	return err.Error()
 }
 
 // untouched fails unless the same runs as before and the applier was not asked
