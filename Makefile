@@ -38,7 +38,7 @@ ENGINE = go run ./tools/testenv engine run --dir "$(CACHE)" --
 # What "make release" builds for, as GOARCH or GOARCH-GOARM.
 RELEASE := amd64 arm64 arm-7
 
-.PHONY: help build install release check test demo bench fuzz soak interop clean
+.PHONY: help build install release check test mutants demo bench fuzz soak interop clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,6 +80,11 @@ check: ## formatting, vet, staticcheck, tidy modules, import rules (no engine ne
 
 test: build ## every test, with a Docker engine; ARGS='-run X ./internal/y' narrows it
 	@$(TOOLS); $(ENGINE) go run ./tools/testsummary $(if $(SUMMARY),-summary '$(SUMMARY)') -- -timeout 30m $(ARGS)
+
+# ROWS='T3 C2' names rows; without it, SINCE=HEAD~1 leaves out what is as it was at
+# that commit.
+mutants: ## take each defence out of a copy, where the tests of its attack must fail
+	go run ./tools/mutants $(if $(SINCE),-since '$(SINCE)') $(ROWS)
 
 demo: build ## the whole story on this machine, attacks included
 	@$(ENGINE) demo/demo.sh

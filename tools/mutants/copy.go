@@ -145,7 +145,9 @@ func (c *checkout) build(ctx context.Context, m mutant) error {
 func readResult(out []byte) result {
 	var r result
 	var said []string
-	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
+	lines := bufio.NewScanner(bytes.NewReader(out))
+	lines.Buffer(nil, 16<<20)
+	for lines.Scan() {
 		var e struct{ Action, Test, Output string }
 		if json.Unmarshal(lines.Bytes(), &e) != nil {
 			continue
