@@ -130,6 +130,11 @@ func firstFew(evidence []digest.Digest) []digest.Digest {
 // may have left.
 func (a *Agent) failed(ctx context.Context, system time.Time, c Change, p *verify.Permit, intent uint64, touched bool, err error) (Change, error) {
 	c.Action, c.Reason, c.Message, c.err = Failed, reason.Of(err), err.Error(), err
+	if ctx.Err() != nil {
+		// The agent is being stopped, and the applier with it. That is no failure of
+		// the version: the next cycle marks the gap and begins again.
+		return c, errors.Join(err, ctx.Err())
+	}
 	if _, logErr := a.log.Append(system, outcomeOf(c, intent, err)); logErr != nil {
 		return c, logErr
 	}

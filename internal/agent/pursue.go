@@ -176,7 +176,7 @@ func (a *Agent) refused(ctx context.Context, system time.Time, view *view, o *ve
 		Policy: view.orders.Policy().Digest(), DesiredState: view.orders.State(),
 	}
 	attempt := Attempt{Order: o.Digest(), Policy: view.orders.Policy().Digest(), Reason: c.Reason, Text: err.Error()}
-	if noted := a.noteRefusal(system, c.Deployment, attempt, event, err); unwritable(noted) {
+	if noted := a.noteRefusal(ctx, system, c.Deployment, attempt, event, err); unwritable(noted) {
 		return c, noted
 	}
 	return a.stopDisallowed(ctx, system, c)

@@ -89,7 +89,7 @@ func (a *Agent) supplierClient(pol *verify.Policy, name string) (*tufclient.Clie
 // noteSuppliers logs how the release channels were found, also where nothing
 // depends on it today: what runs goes on running, but its operator learns that a
 // channel has run out, is held back or is not what it was.
-func (a *Agent) noteSuppliers(system time.Time, v *view) error {
+func (a *Agent) noteSuppliers(ctx context.Context, system time.Time, v *view) error {
 	for _, name := range sortedKeys(v.suppliers) {
 		key, found := ChannelKey(name), v.suppliers[name].err
 		if found == nil {
@@ -101,7 +101,7 @@ func (a *Agent) noteSuppliers(system time.Time, v *view) error {
 		}
 		event := refusalOf(found, v.orders.Policy().Trust().Channels[name].Repository)
 		attempt := Attempt{Policy: v.orders.Policy().Digest(), Reason: reason.Of(found), Text: found.Error()}
-		if err := a.noteRefusal(system, key, attempt, event, found); unwritable(err) {
+		if err := a.noteRefusal(ctx, system, key, attempt, event, found); unwritable(err) {
 			return err
 		}
 	}

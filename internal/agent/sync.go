@@ -134,13 +134,13 @@ func (a *Agent) Watch(ctx context.Context, system time.Time) (*Result, error) {
 func (a *Agent) followOrders(ctx context.Context, system time.Time, scope Scope, res *Result) error {
 	view, err := a.look(ctx, system, scope)
 	if err != nil {
-		return a.noteRefusal(system, "", Attempt{Reason: reason.Of(err), Text: err.Error()}, refusalOf(err, a.identity.Channel), err)
+		return a.noteRefusal(ctx, system, "", Attempt{Reason: reason.Of(err), Text: err.Error()}, refusalOf(err, a.identity.Channel), err)
 	}
 	if _, refused := a.state.Attempts[""]; refused {
 		delete(a.state.Attempts, "")
 		a.moved = true
 	}
-	if err := errors.Join(a.noteSuppliers(system, view), a.takeApproval(system, view)); err != nil {
+	if err := errors.Join(a.noteSuppliers(ctx, system, view), a.takeApproval(system, view)); err != nil {
 		return err
 	}
 	for _, o := range view.orders.List() {
@@ -221,8 +221,9 @@ func refusalOf(err error, channel string) audit.Event {
 // noteRefusal logs a refusal unless it is the one that was logged last for the
 // same deployment: a device that polls a broken registry for a month writes one
 // event and not nine thousand. It returns err, or the log's own error.
-func (a *Agent) noteRefusal(now time.Time, deployment string, attempt Attempt, event audit.Event, err error) error {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+// What fails since the agent is being stopped is not noted.
+func (a *Agent) noteRefusal(ctx context.Context, now time.Time, deployment string, attempt Attempt, event audit.Event, err error) error {
+	if ctx.Err() != nil {
 		return err
 	}
 	attempt.At = now.UTC()

@@ -35,10 +35,7 @@ func NewTemplate(t testing.TB, tell func(w *World) []*Recorded) *Template {
 	kept, err := os.MkdirTemp(built, "template-")
 	w.Must(err)
 	for _, d := range made {
-		// The port outlives the test that made it, as the template does.
-		address, _, err := reserveAddress()
-		w.Must(err)
-		d.Config.RegistryAddress = address
+		d.Config.RegistryAddress = "127.0.0.1:" + FreePort(t)
 	}
 	for _, pattern := range []string{"package-*", "layout-*"} { // large, and read again by nobody
 		found, err := filepath.Glob(filepath.Join(w.Dir, pattern))
