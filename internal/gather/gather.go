@@ -17,6 +17,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/consign-dev/consign/internal/oci"
+	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/store"
 )
 
@@ -60,7 +61,12 @@ func (c Cached) Blob(ctx context.Context, desc ocispec.Descriptor) ([]byte, erro
 
 func (c Cached) lend(ctx context.Context, desc ocispec.Descriptor, fetch func() ([]byte, error)) ([]byte, error) {
 	if c.Store.Has(desc.Digest) || c.Repository == nil {
-		return c.Store.Bytes(desc, desc.Size)
+		data, err := c.Store.Bytes(desc, desc.Size)
+		// What was damaged on the disk is gone from the store now. It is fetched like
+		// anything that is missing.
+		if c.Repository == nil || !reason.Is(err, reason.DigestMismatch) {
+			return data, err
+		}
 	}
 	data, err := fetch()
 	if err != nil {
