@@ -185,6 +185,12 @@ func TestAttackT29OrderThatDoesNotFit(t *testing.T) {
 		s.Must(os.MkdirAll(component, 0o700))
 		s.Must(os.WriteFile(filepath.Join(component, "compose.yaml"), []byte("services: {side: {image: 'localhost/hello:1.2.0'}}\n"), 0o600))
 	})
+	s.Deploy(device, "1.2.0", map[string]string{"greeting": "fits", "port": "8080"})
+	var genuine []byte
+	s.Reorder(device, func(documents [][]byte) [][]byte {
+		genuine = documents[0]
+		return documents
+	})
 	const side = "      - name: side\n        properties:\n          repository: oci://registry.example.com/hello/side\n          revision: 1.2.0\n"
 	for name, edit := range map[string][2]string{
 		"undeclared parameter": {"  parameters:\n", "  parameters:\n    evil:\n      value: x\n      targets:\n        - pointer: LD_PRELOAD\n          components:\n            - hello-stack\n"},
@@ -200,13 +206,11 @@ func TestAttackT29OrderThatDoesNotFit(t *testing.T) {
 		"constraints":          {"    x-consign-extensions:", "    deviceConstraints:\n      capacityRequirements:\n        memory: 1Ki\n    x-consign-extensions:"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s.Deploy(device, "1.2.0", nil)
 			s.refused(t, reason.DeploymentMismatch, func() {
-				s.Reorder(device, func(documents [][]byte) [][]byte {
-					return [][]byte{[]byte(replaced(t, string(documents[0]), edit[0], edit[1]))}
-				})
+				s.Reorder(device, func([][]byte) [][]byte { return [][]byte{[]byte(replaced(t, string(genuine), edit[0], edit[1]))} })
 			})
 		})
 	}
+	s.Reorder(device, func([][]byte) [][]byte { return [][]byte{genuine} })
 	s.recovers(t)
 }
