@@ -78,7 +78,10 @@ check: ## formatting, vet, staticcheck, tidy modules, import rules (no engine ne
 	@echo "check: go mod tidy"; for m in . tools/lint tools/interop tools/conformance tools/registry; do go -C $$m mod tidy -diff; done
 	@echo "check: import rules, dependencies, documents"; go test -count=1 ./internal/architecture
 
+# The rows that the last commit changed are mutated first; a narrowed run leaves
+# them out.
 test: build ## every test, with a Docker engine; ARGS='-run X ./internal/y' narrows it
+	@$(if $(filter ./...,$(ARGS)),! git rev-parse --verify --quiet HEAD~1 >/dev/null 2>&1 || go run ./tools/mutants -since HEAD~1)
 	@$(TOOLS); $(ENGINE) go run ./tools/testsummary $(if $(SUMMARY),-summary '$(SUMMARY)') -- -timeout 30m $(ARGS)
 
 # ROWS='T3 C2' names rows; without it, SINCE=HEAD~1 leaves out what is as it was at
