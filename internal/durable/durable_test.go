@@ -228,3 +228,18 @@ func TestMkdirAllThroughALinkThatLeadsNowhere(t *testing.T) {
 		t.Errorf("the directory holds %v, %v", entries, err)
 	}
 }
+
+// TestUnlockReachesCopiesOfTheFile: whoever else has the file open, as a child
+// has between fork and exec, does not keep the lock.
+func TestUnlockReachesCopiesOfTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	l, err := TryLock(path)
+	must(t, err)
+	held, err := unix.Dup(int(l.f.Fd()))
+	must(t, err)
+	defer unix.Close(held)
+	must(t, l.Unlock())
+	again, err := TryLock(path)
+	must(t, err)
+	must(t, again.Unlock())
+}
