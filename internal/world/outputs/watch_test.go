@@ -21,7 +21,7 @@ type watcher struct {
 func watch(dir string) *watcher {
 	w := &watcher{stop: make(chan struct{}), seen: map[string]bool{}}
 	w.done.Go(func() {
-		for tick := time.NewTicker(5 * time.Millisecond); ; {
+		for tick := time.NewTicker(40 * time.Millisecond); ; {
 			select {
 			case <-w.stop:
 				tick.Stop()
