@@ -26,6 +26,7 @@ const (
 func TestHostilePackages(t *testing.T) {
 	s := newSite(t)
 	q := `"` + hostileYAML + `"`
+	sound := s.w.Package("1.0.0", nil)
 	for name, edit := range map[string]struct{ file, old, new string }{
 		"id":           {"margo.yaml", "id: hello\n", "id: " + q + "\n"},
 		"name":         {"margo.yaml", "name: Hello\n", "name: " + q + "\n"},
@@ -56,15 +57,15 @@ func TestHostilePackages(t *testing.T) {
 		"compose key":  {"components/hello-stack/compose.yaml", "services:\n", q + ": 1\nservices:\n"},
 		"no compose":   {"components/hello-stack/compose.yaml", "services:\n", hostileText + "\nservices:\n"},
 	} {
-		dir := s.w.Package("1.0.0", func(dir string) { s.w.Edit(filepath.Join(dir, edit.file), edit.old, edit.new) })
-		t.Log(name)
+		dir := filepath.Join(s.w.Dir, "edited")
+		s.w.Must(os.RemoveAll(dir))
+		s.w.Must(os.CopyFS(dir, os.DirFS(sound)))
+		s.w.Edit(filepath.Join(dir, edit.file), edit.old, edit.new)
 		s.once(anyCode, "publisher", "plan", dir)
 		s.once(anyCode, "publisher", "pack", dir, "--to", filepath.Join(s.w.Dir, "out-"+name), "--output", "json")
 	}
-	dir := s.w.Package("1.0.0", func(dir string) {
-		s.w.Must(os.WriteFile(filepath.Join(dir, "components", "hello-stack", "a\x1b[2Jb\u202e"), nil, 0o600))
-	})
-	s.once(anyCode, "publisher", "plan", dir)
+	s.w.Must(os.WriteFile(filepath.Join(sound, "components", "hello-stack", "a\x1b[2Jb\u202e"), nil, 0o600))
+	s.once(anyCode, "publisher", "plan", sound)
 }
 
 // TestHostileDescriptions sends a package whose free texts are hostile through
@@ -95,8 +96,8 @@ func TestHostileDescriptions(t *testing.T) {
 		{"copy", hostileText, hostileText}, {"key", "show", hostileText},
 	} {
 		s.once(anyCode, "publisher", args...)
-		s.once(anyCode, "publisher", append(args, "--output", "json")...)
 	}
+	s.once(anyCode, "publisher", "copy", hostileText, hostileText, "--output", "json")
 	s.once(anyCode, "auditor", "verify", hostileText, "--key", hostileText)
 	s.once(anyCode, "auditor", "events", hostileText, "--key", s.device.LogKey, "--output", "json")
 	s.once(anyCode, "agent", "verify", hostileText)
@@ -119,8 +120,8 @@ func TestHostileAnswers(t *testing.T) {
 			{"copy", repository, "oci:" + filepath.Join(w.Dir, fmt.Sprint("media-", status)), "--root", filepath.Join(w.Dir, "plant", "root.json")},
 		} {
 			s.once(anyCode, "publisher", args...)
-			s.once(anyCode, "publisher", append(args, "--output", "json")...)
 		}
+		s.once(anyCode, "publisher", append([]string{"channel", "show", repository, "--output", "json"}, keys...)...)
 		server.Close()
 	}
 	for _, out := range s.said {
