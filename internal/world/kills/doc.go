@@ -17,7 +17,7 @@
 //     answered for is not sent again;
 //   - no temporary file stays.
 //
-// "make test" kills at the first passage of each point and at some of the others; with CONSIGN_SOAK=1, as "make soak" sets it, at every passage,
-// and hundreds of times at random. A random test prints its seed; CONSIGN_SEED
-// repeats it.
+// "make test" kills at the first passage of each point and at some of the others;
+// with CONSIGN_SOAK=1, as "make soak" sets it, at every passage, and hundreds of
+// times at random. A random test prints its seed; CONSIGN_SEED repeats it.
 package kills
