@@ -1,14 +1,18 @@
 package attacks
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 	"unicode"
 
 	"github.com/consign-dev/consign/internal/agent"
@@ -193,8 +197,6 @@ func TestAttackD9QuotaOnTheLog(t *testing.T) {
 	if _, err := s.d.SyncScope(agent.FetchOnly); err != nil {
 		t.Fatal(err)
 	}
-	signal.Ignore(syscall.SIGXFSZ)
-	defer signal.Reset(syscall.SIGXFSZ)
 	runs, stopped := s.d.Runs(), 0
 	for _, limit := range []uint64{1, 300, 600, 900, 1200, 2400, 4800, 9600, 1 << 20} {
 		intents := s.count("intent:apply")
@@ -217,21 +219,57 @@ func TestAttackD9QuotaOnTheLog(t *testing.T) {
 	s.recovers(t)
 }
 
-// limited is a cycle in which no file may grow beyond a number of bytes.
+// limited is a cycle in which no file may grow beyond a number of bytes. It runs
+// in a process of its own: the limit would hold for this one's files, too.
 func (s *site) limited(bytes uint64) error {
 	s.T.Helper()
-	a, err := agent.Open(s.Context(), s.d.Config, agent.Options{ApplierDir: s.d.Programs, Program: "agent test"})
+	spec, err := json.Marshal(limitedCycle{s.d.Config, s.d.Programs, s.Now, bytes})
 	s.Must(err)
+	child := exec.CommandContext(s.Context(), os.Args[0])
+	child.Env = append(os.Environ(), limitedVariable+"="+string(spec))
+	child.Stderr = os.Stderr
+	out, err := child.Output()
+	s.Must(err)
+	code, message, _ := strings.Cut(string(out), " ")
+	if code == "" {
+		return nil
+	}
+	return reason.New(reason.Code(code), "%s", message)
+}
+
+// limitedVariable makes this test program run a [limitedCycle] and nothing else.
+const limitedVariable = "CONSIGN_TEST_LIMITED"
+
+type limitedCycle struct {
+	Config   agent.Config
+	Programs string
+	Now      time.Time
+	Bytes    uint64
+}
+
+// runLimited prints the reason and the message of what went wrong in the cycle.
+func runLimited(spec string) error {
+	var c limitedCycle
+	if err := json.Unmarshal([]byte(spec), &c); err != nil {
+		return err
+	}
+	signal.Ignore(syscall.SIGXFSZ)
+	a, err := agent.Open(context.Background(), c.Config, agent.Options{ApplierDir: c.Programs, Program: "agent test"})
+	if err != nil {
+		return err
+	}
 	defer a.Close()
-	var old syscall.Rlimit
-	s.Must(syscall.Getrlimit(syscall.RLIMIT_FSIZE, &old))
-	s.Must(syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: bytes, Max: old.Max}))
-	res, err := a.Sync(s.Context(), s.Now, agent.ApplyOnly)
-	s.Must(syscall.Setrlimit(syscall.RLIMIT_FSIZE, &old))
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: c.Bytes, Max: c.Bytes}); err != nil {
+		return err
+	}
+	res, err := a.Sync(context.Background(), c.Now, agent.ApplyOnly)
 	if err == nil {
 		err = res.Err()
 	}
-	return err
+	if err != nil {
+		fmt.Print(reason.Of(err), " ", err)
+	}
+	return nil
 }
 
 func (s *site) count(event string) int {

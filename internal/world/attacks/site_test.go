@@ -18,6 +18,13 @@ import (
 
 func TestMain(m *testing.M) {
 	audit.SetTesseraLogger(slog.New(slog.DiscardHandler))
+	if spec := os.Getenv(limitedVariable); spec != "" {
+		if err := runLimited(spec); err != nil {
+			fmt.Fprintln(os.Stderr, "limited cycle:", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	os.Exit(world.Main(m))
 }
 
