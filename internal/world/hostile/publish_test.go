@@ -20,7 +20,7 @@ func TestHostilePublish(t *testing.T) {
 	s.Must(err)
 	release := func(l oci.Limits) error {
 		p := s.Party("acme")
-		p.Client = s.ClientWith(l)
+		p.Client = s.client(l)
 		_, err := p.Publish(s.Context(), publish.PublishInput{Channel: s.Releases, Layout: layout, Packed: packed, SigningKey: p.Keys.SigningKey()})
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 // order signs a new order for a device that no other test looks at.
 func (s *scene) order(device string, l oci.Limits, greeting string) error {
 	p := s.Party("plant")
-	p.Client = s.ClientWith(l)
+	p.Client = s.client(l)
 	_, err := p.Deploy(s.Context(), publish.DeployInput{
 		Channel: s.Deployments, Application: "hello", Version: "1.0.0", Device: device, Values: map[string]string{"greeting": greeting},
 	})
@@ -78,7 +78,7 @@ func TestHostileCopySource(t *testing.T) {
 			on: hostile.Reads, most: 2,
 			attacked: func(t *testing.T, r row, on hostile.Class) {
 				s.endure(t, hostile.Attack{On: on, How: r.how}, r.want, r.limits, func(l oci.Limits) error {
-					return s.copier(publish.Place{Client: s.ClientWith(l), Repository: s.Releases}, to)
+					return s.copier(publish.Place{Client: s.client(l), Repository: s.Releases}, to)
 				})
 			},
 			good: func(t *testing.T) { s.Must(s.copier(s.Registry(s.Releases), to)) },
@@ -94,7 +94,7 @@ func TestHostileCopyTarget(t *testing.T) {
 	s.walk(t, func(t *testing.T) path {
 		var mirror string
 		to := func(l oci.Limits) publish.Place {
-			return publish.Place{Client: s.ClientWith(l), Repository: s.Host + "/" + mirror + "/releases"}
+			return publish.Place{Client: s.client(l), Repository: s.Host + "/" + mirror + "/releases"}
 		}
 		return path{
 			on: hostile.Every, most: 2,

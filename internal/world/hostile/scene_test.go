@@ -38,6 +38,15 @@ type scene struct {
 	elsewhere *hostile.Elsewhere
 	device    *world.Device
 	toll      hostile.Toll // of the last attack
+	clients   []*oci.Client
+}
+
+// client is a publisher's for one attack. It is closed before the attack is looked
+// at: a connection that waits for more work is no request that was not given up.
+func (s *scene) client(l oci.Limits) *oci.Client {
+	c := s.ClientWith(l)
+	s.clients = append(s.clients, c)
+	return c
 }
 
 // shared is made once: signing a world costs seconds. Tests leave it as it was,
@@ -150,6 +159,10 @@ func (s *scene) suffer(t *testing.T, a hostile.Attack, want []reason.Code, do fu
 	begin := time.Now()
 	s.front.Begin(a)
 	err := do()
+	for _, c := range s.clients {
+		_ = c.Close()
+	}
+	s.clients = nil
 	s.toll = s.front.Relent()
 	if took := time.Since(begin); took > prompt {
 		t.Errorf("it took %s", took)
