@@ -81,8 +81,9 @@ var lies = []row{
 	{"a gzip bomb", hostile.Bodies, hostile.Bomb, wrong, oci.Limits{}},
 	{"gzip that nobody asked for", hostile.Bodies, hostile.Compressed, wrong, oci.Limits{}},
 	{"a range that nobody asked for", hostile.Blob, hostile.Part, codes(reason.Malformed), oci.Limits{}},
-	// The second may be taken for the answer to the next request.
-	{"two answers", hostile.Bodies, hostile.Twice, codes(done, reason.DigestMismatch, reason.TooLarge), oci.Limits{}},
+	// The second may be taken for the answer to the next request, and the one after
+	// that is not answered at all.
+	{"two answers", hostile.Bodies, hostile.Twice, codes(done, reason.DigestMismatch, reason.TooLarge, reason.TooSlow, reason.Unreachable), oci.Limits{HeaderTimeout: 5 * time.Second}},
 }
 
 // answers: statuses.
