@@ -176,6 +176,10 @@ func TestSyncWithFlippedBits(t *testing.T) {
 					tr.Errorf("%s: exit %d: %s", step, end.code, end.text)
 				}
 				if heals(name) && end.code != 0 {
+					// What a cycle finds damaged when it is about to use it is gone then.
+					end = tr.run(dev.sync)
+				}
+				if heals(name) && end.code != 0 {
 					tr.Errorf("%s: it was not fetched again: exit %d: %s", step, end.code, end.text)
 				}
 			})
