@@ -129,7 +129,7 @@ func (a *Agent) returnData(ctx context.Context, id string, when ...Data) (note s
 	if err != nil {
 		return "", err
 	}
-	images, err := a.imagesOf(a.state.Installed[id])
+	images, err := a.imagesOf(ctx, a.state.Installed[id])
 	if err != nil {
 		return "", err
 	}
@@ -146,8 +146,8 @@ func (a *Agent) returnData(ctx context.Context, id string, when ...Data) (note s
 }
 
 // imagesOf lists the images of an installation, which the content store has.
-func (a *Agent) imagesOf(in Installation) ([]string, error) {
-	renders, err := a.storedRenders(in)
+func (a *Agent) imagesOf(ctx context.Context, in Installation) ([]string, error) {
+	renders, err := a.storedRenders(ctx, in)
 	if err != nil {
 		return nil, err
 	}

@@ -172,9 +172,13 @@ func (a *Agent) nextAttempt(system time.Time, p *verify.Permit, c Change, touche
 	if last := a.state.Attempts[c.Deployment]; last.Order == order && last.Policy == pol {
 		count = last.Count
 	}
+	wait := waitAfter(count)
+	if count == 0 && !a.holds(p.Verdict().Blobs()) {
+		wait = 0 // content was damaged on the disk: the next cycle fetches it again
+	}
 	return Attempt{
 		Order: order, Policy: pol, Reason: c.Reason, At: system.UTC(), Text: c.Message,
-		Touched: touched, Count: count + 1, NotBefore: system.UTC().Add(waitAfter(count)),
+		Touched: touched, Count: count + 1, NotBefore: system.UTC().Add(wait),
 	}
 }
 

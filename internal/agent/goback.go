@@ -7,12 +7,8 @@ import (
 	"strings"
 	"time"
 
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
 	"github.com/consign-dev/consign/internal/apply"
-	"github.com/consign-dev/consign/internal/apply/task"
 	"github.com/consign-dev/consign/internal/audit"
-	"github.com/consign-dev/consign/internal/bundle"
 	"github.com/consign-dev/consign/internal/gather"
 	"github.com/consign-dev/consign/internal/margo"
 	"github.com/consign-dev/consign/internal/reason"
@@ -95,14 +91,25 @@ func (a *Agent) restore(ctx context.Context, system time.Time, action audit.Acti
 // recall judges an installation by today's policy and stored metadata, with
 // expiry ignored, from the content store alone: a device returns to its last
 // good version without a network, too.
+//
+// What the store has damaged is no judgement about the version: it is the reason
+// unreachable, since nothing is fetched here.
 func (a *Agent) recall(ctx context.Context, in Installation) (*verify.Permit, error) {
+	p, err := a.recallStored(ctx, in)
+	if reason.Is(err, reason.DigestMismatch) {
+		return nil, reason.New(reason.Unreachable, "what version %s rests on is damaged on this device: %w", in.Version, err)
+	}
+	return p, err
+}
+
+func (a *Agent) recallStored(ctx context.Context, in Installation) (*verify.Permit, error) {
 	pol, err := a.storedPolicy(ctx)
 	if err != nil {
 		return nil, err
 	}
-	raw, err := a.store.Bytes(ocispec.Descriptor{Digest: in.Order, Size: in.OrderSize}, bundle.MaxDocumentBytes)
+	raw, err := a.lastOrder(ctx, nil, in)
 	if err != nil {
-		return nil, fmt.Errorf("read the deployment that was applied last: %w", err)
+		return nil, err
 	}
 	name, err := channelNamed(raw)
 	if err != nil {
@@ -119,10 +126,7 @@ func (a *Agent) recall(ctx context.Context, in Installation) (*verify.Permit, er
 	if err != nil {
 		return nil, err
 	}
-	renders, err := a.storedRenders(in)
-	if err != nil {
-		return nil, err
-	}
+	renders := func() ([]verify.Render, error) { return a.storedRenders(ctx, in) }
 	return verify.Recall(ctx, verify.RecallInput{
 		Policy: pol, Channel: meta, Order: raw, Renders: renders, Device: a.device, Highest: in.Highest,
 	}, gather.Cached{Store: a.store})
@@ -147,12 +151,12 @@ func (a *Agent) storedPolicy(ctx context.Context) (*verify.Policy, error) {
 	return verify.ReadPolicy(ctx, meta, gather.Cached{Store: a.store})
 }
 
-func (a *Agent) storedRenders(in Installation) ([]verify.Render, error) {
+func (a *Agent) storedRenders(ctx context.Context, in Installation) ([]verify.Render, error) {
 	var out []verify.Render
 	for _, c := range in.Components {
-		data, err := a.store.Bytes(ocispec.Descriptor{Digest: c.Render, Size: c.Size}, task.MaxRender)
+		data, err := a.appliedRender(ctx, c)
 		if err != nil {
-			return nil, fmt.Errorf("read what was applied for component %s: %w", c.Name, err)
+			return nil, err
 		}
 		out = append(out, verify.Render{Component: c.Name, Project: data})
 	}

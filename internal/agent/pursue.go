@@ -3,17 +3,12 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
 
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
-	"github.com/consign-dev/consign/internal/apply"
 	"github.com/consign-dev/consign/internal/audit"
 	"github.com/consign-dev/consign/internal/bundle"
-	"github.com/consign-dev/consign/internal/margo"
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/verify"
 )
@@ -89,12 +84,14 @@ func next(at Attempt) string {
 }
 
 // settled reports whether an order is applied and was judged under this very
-// policy, so that there is nothing to do about it.
+// policy, so that there is nothing to do about it. Where a paper of that judgement
+// was lost, it is made again while what it rests on can be fetched.
 func (a *Agent) settled(view *view, o *verify.Order) bool {
 	id := o.Deployment().ID
 	in, ok := a.state.Installed[id]
 	_, pending := a.state.Attempts[id]
-	return ok && !pending && in.Order == o.Digest() && in.Policy == view.orders.Policy().Digest()
+	same := ok && !pending && in.Order == o.Digest() && in.Policy == view.orders.Policy().Digest()
+	return same && (view.offline || a.whole(in))
 }
 
 // approve takes an order from signed words to exact objects: verdict, content,
@@ -110,7 +107,7 @@ func (a *Agent) approve(ctx context.Context, view *view, o *verify.Order) (*veri
 	if err := a.secrets.Check(slices.Collect(maps.Values(v.Order().Terms().Secrets))); err != nil {
 		return nil, err
 	}
-	renders, err := a.applier.Render(ctx, v, apply.ReadArchive(a.store.Bytes))
+	renders, err := a.render(ctx, repo, v)
 	if err != nil {
 		return nil, err
 	}
@@ -121,16 +118,18 @@ func (a *Agent) approve(ctx context.Context, view *view, o *verify.Order) (*veri
 	return permit, a.keepRenders(ctx, permit)
 }
 
-func (a *Agent) history(id string) (verify.History, error) {
-	in, ok := a.state.Installed[id]
-	if !ok {
-		return verify.History{Highest: a.state.highest(id)}, nil
+// history is what an order is compared with. The one that was applied last is
+// fetched again where it was lost: without it nobody can tell whether a setting
+// that must not change has changed.
+func (a *Agent) history(ctx context.Context, view *view, o *verify.Order) (verify.History, error) {
+	in, ok := a.state.Installed[o.Deployment().ID]
+	switch {
+	case !ok:
+		return verify.History{Highest: a.state.highest(o.Deployment().ID)}, nil
+	case in.Order == o.Digest():
+		return verify.History{Highest: in.Highest, Previous: o.Deployment()}, nil
 	}
-	raw, err := a.store.Bytes(ocispec.Descriptor{Digest: in.Order, Size: in.OrderSize}, bundle.MaxDocumentBytes)
-	if err != nil {
-		return verify.History{}, fmt.Errorf("read the deployment that was applied last: %w", err)
-	}
-	previous, err := margo.ParseDeployment(raw)
+	previous, err := a.lastDeployment(ctx, view, in)
 	if err != nil {
 		return verify.History{}, err
 	}

@@ -55,7 +55,7 @@ func (a *Agent) removeUnordered(ctx context.Context, system time.Time, view *vie
 
 func (a *Agent) remove(ctx context.Context, system time.Time, view *view, in Installation) (Change, error) {
 	c := Change{Deployment: in.Deployment, Application: in.Application, Version: in.Version, Action: Removed}
-	volumes, err := a.mayRemove(view, in)
+	volumes, err := a.mayRemove(ctx, view, in)
 	if err != nil {
 		c.Action, c.Reason, c.Message, c.err = Refused, reason.Of(err), err.Error(), err
 		event := audit.Event{
@@ -84,7 +84,8 @@ func (a *Agent) remove(ctx context.Context, system time.Time, view *view, in Ins
 
 // mayRemove decides whether an installation may go, and its volumes with it:
 // volumes only if the deployment that was applied said so and the policy agrees.
-func (a *Agent) mayRemove(view *view, in Installation) (volumes bool, err error) {
+// Where that deployment was lost, nobody has said so.
+func (a *Agent) mayRemove(ctx context.Context, view *view, in Installation) (volumes bool, err error) {
 	app, err := view.orders.Policy().Trust().Application(in.Application)
 	if err != nil {
 		return false, err
@@ -92,11 +93,12 @@ func (a *Agent) mayRemove(view *view, in Installation) (volumes bool, err error)
 	if !app.MayRemove {
 		return false, reason.New(reason.Rule, "the desired state no longer lists %s, and the policy does not allow its removal (mayRemove)", in.Application)
 	}
-	h, err := a.history(in.Deployment)
+	last, err := a.lastDeployment(ctx, view, in)
 	if err != nil {
-		return false, err
+		a.warn("the volumes stay: nobody knows what was ordered about them", "deployment", in.Deployment, "error", err.Error())
+		return false, ctx.Err()
 	}
-	terms, err := h.Previous.Order()
+	terms, err := last.Order()
 	if err != nil {
 		return false, err
 	}

@@ -135,7 +135,7 @@ func (a *Agent) judge(ctx context.Context, v *view, o *verify.Order) (*verify.Ve
 	if err != nil {
 		return nil, nil, err
 	}
-	history, err := a.history(o.Deployment().ID)
+	history, err := a.history(ctx, v, o)
 	if err != nil {
 		return nil, nil, err
 	}

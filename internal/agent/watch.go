@@ -8,10 +8,7 @@ import (
 	"strings"
 	"time"
 
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
 	"github.com/consign-dev/consign/internal/apply"
-	"github.com/consign-dev/consign/internal/apply/task"
 	"github.com/consign-dev/consign/internal/audit"
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/policy"
@@ -128,9 +125,9 @@ func (a *Agent) mayCorrect(system time.Time, rules *policy.Application, seen dif
 func (a *Agent) difference(ctx context.Context, in Installation, rules *policy.Application) (difference, error) {
 	var out difference
 	for _, part := range in.Components {
-		render, err := a.store.Bytes(ocispec.Descriptor{Digest: part.Render, Size: part.Size}, task.MaxRender)
+		render, err := a.appliedRender(ctx, part)
 		if err != nil {
-			return out, fmt.Errorf("read what was applied for component %s: %w", part.Name, err)
+			return out, err
 		}
 		seen, err := a.applier.Observe(ctx, apply.Observe{Deployment: in.Deployment, Project: part.Project, Render: render})
 		if err != nil {

@@ -12,6 +12,8 @@ package gather
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -59,16 +61,19 @@ func (c Cached) Blob(ctx context.Context, desc ocispec.Descriptor) ([]byte, erro
 	})
 }
 
+// lend reads from the store. What was damaged on the disk is gone from the store
+// when its reading fails, and is fetched like anything that is missing.
 func (c Cached) lend(ctx context.Context, desc ocispec.Descriptor, fetch func() ([]byte, error)) ([]byte, error) {
-	if c.Store.Has(desc.Digest) || c.Repository == nil {
-		data, err := c.Store.Bytes(desc, desc.Size)
-		// What was damaged on the disk is gone from the store now. It is fetched like
-		// anything that is missing.
-		if c.Repository == nil || !reason.Is(err, reason.DigestMismatch) {
-			return data, err
-		}
+	data, err := c.Store.Bytes(desc, desc.Size)
+	switch {
+	case err == nil || c.Store.Has(desc.Digest):
+		return data, err
+	case c.Repository == nil && errors.Is(err, fs.ErrNotExist):
+		return nil, reason.New(reason.Unreachable, "%s is not on this device, and nothing may be fetched now: a sync that reaches the registry fetches what is still ordered", desc.Digest)
+	case c.Repository == nil:
+		return nil, err
 	}
-	data, err := fetch()
+	data, err = fetch()
 	if err != nil {
 		return nil, err
 	}

@@ -19,8 +19,10 @@ type RecallInput struct {
 	Channel *tufclient.Metadata
 	// Order is the deployment that was applied, the exact bytes that were signed.
 	Order []byte
-	// Renders are the exact objects that were applied, from the content store.
-	Renders []Render
+	// Renders reads the exact objects that were applied, from the content store. It
+	// is called when the version itself may run: what a disk has lost of it must not
+	// hide that it may not.
+	Renders func() ([]Render, error)
 	Device  Device
 	// Highest is the highest version that ever became healthy.
 	Highest string
@@ -50,8 +52,12 @@ func Recall(ctx context.Context, in RecallInput, docs Documents) (*Permit, error
 	if err != nil {
 		return nil, err
 	}
-	if len(in.Renders) != len(v.components) {
-		return nil, reason.New(reason.Render, "%d stored renders of %d components", len(in.Renders), len(v.components))
+	renders, err := in.Renders()
+	if err != nil {
+		return nil, err
 	}
-	return v.Permit(in.Renders)
+	if len(renders) != len(v.components) {
+		return nil, reason.New(reason.Render, "%d stored renders of %d components", len(renders), len(v.components))
+	}
+	return v.Permit(renders)
 }
