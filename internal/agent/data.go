@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,9 +10,11 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/consign-dev/consign/internal/apply"
+	"github.com/consign-dev/consign/internal/apply/task"
 	"github.com/consign-dev/consign/internal/durable"
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/store"
+	"github.com/consign-dev/consign/internal/strictjson"
 	"github.com/consign-dev/consign/internal/verify"
 	"github.com/consign-dev/consign/policy"
 )
@@ -158,7 +159,7 @@ func (a *Agent) imagesOf(ctx context.Context, in Installation) ([]string, error)
 				Image string `json:"image"`
 			} `json:"services"`
 		}
-		if err := json.Unmarshal(r.Project, &doc); err != nil {
+		if err := strictjson.UnmarshalOpen(r.Project, &doc, task.RenderLimits); err != nil {
 			return nil, fmt.Errorf("read what was applied for component %s: %w", r.Component, err)
 		}
 		for _, name := range sortedKeys(doc.Services) {

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +20,7 @@ import (
 	"github.com/consign-dev/consign/internal/apply/task"
 	"github.com/consign-dev/consign/internal/durable"
 	"github.com/consign-dev/consign/internal/reason"
+	"github.com/consign-dev/consign/internal/strictjson"
 )
 
 // SecretFiles are the secrets of a device: one file for each, which whoever
@@ -64,7 +64,7 @@ func secretNames(render []byte) ([]string, error) {
 			Environment string `json:"environment"`
 		} `json:"secrets"`
 	}
-	if err := json.Unmarshal(render, &project); err != nil {
+	if err := strictjson.UnmarshalOpen(render, &project, task.RenderLimits); err != nil {
 		return nil, reason.New(reason.Render, "the render is not a Compose project: %w", err)
 	}
 	names := map[string]bool{}

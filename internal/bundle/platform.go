@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"encoding/json"
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -48,17 +49,17 @@ type imageDocument struct {
 	SchemaVersion int                  `json:"schemaVersion"`
 	MediaType     string               `json:"mediaType"`
 	Manifests     []ocispec.Descriptor `json:"manifests"`
+	Config        json.RawMessage      `json:"config"`
+	Layers        json.RawMessage      `json:"layers"`
+	FSLayers      json.RawMessage      `json:"fsLayers"`
 }
 
 // readImageDocument refuses a document that could be read as another kind than
 // its descriptor says (attack O4).
 func readImageDocument(image ocispec.Descriptor, data []byte) (imageDocument, error) {
 	var doc imageDocument
-	if err := strictjson.Check(data, limits); err != nil {
-		return doc, err
-	}
-	if err := json.Unmarshal(data, &doc); err != nil {
-		return doc, malformed("image %s: %w", image.Digest, err)
+	if err := strictjson.UnmarshalOpen(data, &doc, limits); err != nil {
+		return doc, fmt.Errorf("image %s: %w", image.Digest, err)
 	}
 	// OCI leaves mediaType optional; Docker does not.
 	omitted := doc.MediaType == "" && strings.HasPrefix(image.MediaType, "application/vnd.oci.")
@@ -66,26 +67,26 @@ func readImageDocument(image ocispec.Descriptor, data []byte) (imageDocument, er
 		return doc, malformed("image %s: schemaVersion %d and mediaType %q: want 2 and %s",
 			image.Digest, doc.SchemaVersion, doc.MediaType, image.MediaType)
 	}
-	return doc, checkMembers(image, data)
+	return doc, doc.checkMembers(image)
 }
 
-// checkMembers looks at the names that data really has: encoding/json takes
-// "Layers" for "layers" and other parsers do not, so neither is allowed twice.
-func checkMembers(image ocispec.Descriptor, data []byte) error {
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(data, &members); err != nil {
-		return malformed("image %s: %w", image.Digest, err)
-	}
+// checkMembers insists on the members of the one kind and on none of another.
+func (doc imageDocument) checkMembers(image ocispec.Descriptor) error {
 	index := isImageIndex(image.MediaType)
-	allowed := map[string]bool{"manifests": index, "config": !index, "layers": !index, "fsLayers": false}
-	for name, ok := range allowed {
-		for member := range members {
-			if strings.EqualFold(member, name) && (member != name || !ok) {
-				return malformed("image %s: member %q does not belong in %s", image.Digest, member, image.MediaType)
-			}
-		}
-		if _, found := members[name]; ok && !found {
-			return malformed("image %s: member %q is missing", image.Digest, name)
+	for _, m := range []struct {
+		name       string
+		has, wants bool
+	}{
+		{"manifests", doc.Manifests != nil, index},
+		{"config", doc.Config != nil, !index},
+		{"layers", doc.Layers != nil, !index},
+		{"fsLayers", doc.FSLayers != nil, false},
+	} {
+		switch {
+		case m.has && !m.wants:
+			return malformed("image %s: member %q does not belong in %s", image.Digest, m.name, image.MediaType)
+		case m.wants && !m.has:
+			return malformed("image %s: member %q is missing", image.Digest, m.name)
 		}
 	}
 	return nil

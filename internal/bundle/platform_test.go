@@ -93,15 +93,19 @@ func TestSelectImageRefusesADocumentOfTwoKinds(t *testing.T) {
 		desc ocispec.Descriptor
 		data string
 	}{
-		"both":             {index, `{"schemaVersion":2,"manifests":[],"layers":[]}`},
-		"both, other case": {index, `{"schemaVersion":2,"manifests":[],"Layers":[]}`},
-		"neither":          {index, `{"schemaVersion":2}`},
-		"other case":       {index, `{"schemaVersion":2,"Manifests":[]}`},
-		"two of one name":  {index, `{"schemaVersion":2,"manifests":[],"MANIFESTS":[]}`},
-		"other media type": {index, `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","manifests":[]}`},
-		"schema 1":         {docker, `{"schemaVersion":1,"mediaType":"application/vnd.docker.distribution.manifest.list.v2+json","fsLayers":[]}`},
-		"docker untyped":   {docker, `{"schemaVersion":2,"manifests":[]}`},
-		"no image":         {ocispec.Descriptor{MediaType: "text/plain"}, `{"schemaVersion":2,"manifests":[]}`},
+		"both":                 {index, `{"schemaVersion":2,"manifests":[],"layers":[]}`},
+		"both, other case":     {index, `{"schemaVersion":2,"manifests":[],"Layers":[]}`},
+		"neither":              {index, `{"schemaVersion":2}`},
+		"other case":           {index, `{"schemaVersion":2,"Manifests":[]}`},
+		"two of one name":      {index, `{"schemaVersion":2,"manifests":[],"MANIFESTS":[]}`},
+		"other media type":     {index, `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","manifests":[]}`},
+		"entry, other case":    {index, `{"schemaVersion":2,"manifests":[{"platform":{"os":"windows","OS":"linux","architecture":"amd64"}}]}`},
+		"type, other case":     {index, `{"schemaVersion":2,"mediatype":"application/vnd.oci.image.index.v1+json","manifests":[]}`},
+		"another kind as null": {index, `{"schemaVersion":2,"manifests":[],"layers":null}`},
+		"null":                 {index, `{"schemaVersion":2,"manifests":null}`},
+		"schema 1":             {docker, `{"schemaVersion":1,"mediaType":"application/vnd.docker.distribution.manifest.list.v2+json","fsLayers":[]}`},
+		"docker untyped":       {docker, `{"schemaVersion":2,"manifests":[]}`},
+		"no image":             {ocispec.Descriptor{MediaType: "text/plain"}, `{"schemaVersion":2,"manifests":[]}`},
 	} {
 		_, err := bundle.SelectImage(c.desc, []byte(c.data), ocispec.Platform{OS: "linux", Architecture: "amd64"})
 		if !reason.Is(err, reason.Malformed) {

@@ -4,8 +4,6 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/opencontainers/go-digest"
-
 	"github.com/consign-dev/consign/internal/tufclient"
 )
 
@@ -45,24 +43,4 @@ func DeviceOf(target string) (id string, ok bool) {
 	escaped, ok := strings.CutPrefix(target, devicePrefix)
 	id, err := url.PathUnescape(escaped)
 	return id, ok && err == nil && id != "" && DeviceTarget(id) == target
-}
-
-// ReleaseCustom is the custom object of a release target.
-type ReleaseCustom struct {
-	// Evidence lists what counts about the bundle; order is of no account.
-	Evidence []EvidenceRef `json:"evidence"`
-}
-
-// EvidenceRef names an evidence manifest in the bundle's repository.
-type EvidenceRef struct {
-	Digest digest.Digest `json:"digest"`
-	// Size is the manifest's length in bytes.
-	Size int64 `json:"size"`
-}
-
-// DeviceCustom is the custom object of a device target.
-type DeviceCustom struct {
-	// LogKey is the C2SP note verifier key of the device's log, as it was
-	// enrolled.
-	LogKey string `json:"logKey,omitempty"`
 }

@@ -94,5 +94,19 @@ func (s Set) Lookup(name string) (reflect.Type, bool) {
 	return t, ok
 }
 
+// Imitated reports whether name is no field and differs from one in case only,
+// so that encoding/json would take it for that one.
+func (s Set) Imitated(name string) bool {
+	if _, known := s.byName[name]; known {
+		return false
+	}
+	for known := range s.byName {
+		if strings.EqualFold(name, known) {
+			return true
+		}
+	}
+	return false
+}
+
 // Names returns the names of the fields, sorted.
 func (s Set) Names() []string { return slices.Sorted(maps.Keys(s.byName)) }

@@ -36,6 +36,11 @@ func TestNamesFollowEachFormatsRules(t *testing.T) {
 	if _, ok := j.Lookup("NAME"); ok {
 		t.Error("a name in another case was found")
 	}
+	for name, want := range map[string]bool{"NAME": true, "name": false, "nam": false, "plain": true, "Hidden": false} {
+		if j.Imitated(name) != want {
+			t.Errorf("Imitated(%q) is %t", name, !want)
+		}
+	}
 }
 
 func TestNearest(t *testing.T) {

@@ -80,11 +80,11 @@ func OpenLayout(dir string) (*Layout, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open layout: %w", err)
 	}
-	if err := strictjson.Check(data, strictjson.Limits{Bytes: maxLayoutFile}); err != nil {
+	var version ocispec.ImageLayout
+	if err := strictjson.UnmarshalOpen(data, &version, strictjson.Limits{Bytes: maxLayoutFile}); err != nil {
 		return nil, fmt.Errorf("open layout: %s: %w", ocispec.ImageLayoutFile, err)
 	}
-	var version ocispec.ImageLayout
-	if err := json.Unmarshal(data, &version); err != nil || version.Version != ocispec.ImageLayoutVersion {
+	if version.Version != ocispec.ImageLayoutVersion {
 		return nil, reason.New(reason.Malformed, "open layout %s: imageLayoutVersion %q, only %s is known", dir, clip(version.Version), ocispec.ImageLayoutVersion)
 	}
 	if _, err := l.Index(); err != nil {

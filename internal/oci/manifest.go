@@ -2,6 +2,7 @@ package oci
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -100,8 +101,10 @@ func ManifestMediaType(manifest []byte) (string, error) {
 	return mediaType, err
 }
 
+var manifestLimits = strictjson.Limits{Bytes: MaxManifestBytes, Depth: maxDepth}
+
 func manifestFields(manifest []byte) (map[string]json.RawMessage, error) {
-	if err := strictjson.Check(manifest, strictjson.Limits{Bytes: MaxManifestBytes, Depth: maxDepth}); err != nil {
+	if err := strictjson.Check(manifest, manifestLimits); err != nil {
 		return nil, err
 	}
 	fields, err := object("manifest", manifest, pointerFields)
@@ -193,16 +196,11 @@ func descriptors(field string, raw json.RawMessage) ([]ocispec.Descriptor, error
 	return out, nil
 }
 
-var descriptorFields = []string{"mediaType", "digest", "size", "annotations", "platform", "artifactType", "urls", "data"}
-
 func descriptor(field string, raw json.RawMessage) (ocispec.Descriptor, error) {
 	what := "manifest: " + field
 	var d ocispec.Descriptor
-	if _, err := object(what, raw, descriptorFields); err != nil {
-		return d, err
-	}
-	if err := json.Unmarshal(raw, &d); err != nil {
-		return d, reason.New(reason.Malformed, "%s: not a descriptor: %w", what, err)
+	if err := strictjson.UnmarshalOpen(raw, &d, manifestLimits); err != nil {
+		return d, fmt.Errorf("%s: not a descriptor: %w", what, err)
 	}
 	if _, err := ParseDigest(string(d.Digest)); err != nil {
 		return d, reason.New(reason.Malformed, "%s: %w", what, err)

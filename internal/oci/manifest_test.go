@@ -56,6 +56,7 @@ func TestChildren(t *testing.T) {
 		{"calls itself nothing", index, `{"schemaVersion":2,"mediaType":"","manifests":[]}`, -1},
 		{"other case", index, `{"schemaVersion":2,"Manifests":[` + d + `],"manifests":[]}`, -1},
 		{"other case in a descriptor", index, `{"schemaVersion":2,"manifests":[{"mediaType":"a","digest":"` + zeros + `","Digest":"` + zeros + `","size":1}]}`, -1},
+		{"other case in a platform", index, strings.Replace(`{"schemaVersion":2,"manifests":[`+d+`]}`, `"size":3`, `"size":3,"platform":{"os":"linux","architecture":"arm","Architecture":"amd64"}`, 1), -1},
 		{"folds to layers", img, `{"schemaVersion":2,"config":` + d + `,"layers":[],"layerſ":[]}`, -1},
 		{"duplicate key", index, `{"schemaVersion":2,"manifests":[],"manifests":[` + d + `]}`, -1},
 		{"duplicate key in a descriptor", index, `{"schemaVersion":2,"manifests":[{"mediaType":"a","digest":"` + zeros + `","size":1,"size":2}]}`, -1},

@@ -255,6 +255,18 @@ func FuzzTaggedIn(f *testing.F) {
 	})
 }
 
+// Attack T27: a reader that tells "Annotations" from "annotations" would find
+// another entry, or none.
+func TestATagHasOneReading(t *testing.T) {
+	entry := `{"mediaType":"a/b","digest":"sha256:` + strings.Repeat("0", 64) + `","size":1,"annotations":{"org.opencontainers.image.ref.name":"tuf"}`
+	for _, tag := range []string{"tuf", "hidden"} {
+		_, err := taggedIn([]byte(`{"manifests":[`+entry+`,"Annotations":{"org.opencontainers.image.ref.name":"hidden"}}]}`), tag)
+		if !reason.Is(err, reason.Malformed) {
+			t.Errorf("%s: %v", tag, err)
+		}
+	}
+}
+
 func TestTwoEntriesWithOneTagAreRefused(t *testing.T) {
 	entry := `{"mediaType":"a/b","digest":"sha256:` + strings.Repeat("0", 64) + `","size":1,"annotations":{"org.opencontainers.image.ref.name":"tuf"}}`
 	if _, err := taggedIn([]byte(`{"manifests":[`+entry+`,`+entry+`]}`), "tuf"); !reason.Is(err, reason.Malformed) {

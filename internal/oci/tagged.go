@@ -36,8 +36,8 @@ func taggedIn(index []byte, tag string) (digest.Digest, error) {
 		var notes struct {
 			Annotations map[string]string `json:"annotations"`
 		}
-		if err := json.Unmarshal(raw, &notes); err != nil {
-			return "", reason.New(reason.Malformed, "index: manifests: not a descriptor")
+		if err := strictjson.UnmarshalOpen(raw, &notes, manifestLimits); err != nil {
+			return "", fmt.Errorf("index: manifests: not a descriptor: %w", err)
 		}
 		if notes.Annotations[ocispec.AnnotationRefName] != tag {
 			continue

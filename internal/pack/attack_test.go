@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	specs "github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/consign-dev/consign/internal/composefile/hostile"
@@ -120,6 +121,25 @@ func TestAttackA10SavedImageThatPanics(t *testing.T) {
 		"no image":            {hostile.Tar(hostile.File("manifest.json", `[]`)), reason.Malformed, "lists no image"},
 		"config of a list":    {hostile.Tar(hostile.File("manifest.json", `[{"Config":"c","Layers":[]}]`), hostile.File("c", `[]`)), reason.Malformed, "image config"},
 	})
+}
+
+// Attack T27: the config of an image says which platform it is for and how many
+// layers it has, to a reader that tells "os" from "OS" and to one that does not.
+func TestAttackT27ConfigHasOneReading(t *testing.T) {
+	refuseSaved(t, map[string]savedCase{
+		"two counts of layers": {hostile.Tar(hostile.File("manifest.json", `[{"Config":"c","Layers":[]}]`),
+			hostile.File("c", `{"rootfs":{"diff_ids":["sha256:00"]},"RootFS":{"diff_ids":[]}}`)), reason.Malformed, "RootFS"},
+	})
+	s := newSource(t)
+	i := newImage(t, s.path("images"))
+	i.name(i.put(ocispec.MediaTypeImageManifest, ocispec.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2},
+		MediaType: ocispec.MediaTypeImageManifest,
+		Config:    i.put(ocispec.MediaTypeImageConfig, []byte(`{"os":"windows","OS":"linux","architecture":"amd64"}`)),
+		Layers:    []ocispec.Descriptor{},
+	}), ocispec.AnnotationRefName, "acme/web:1.0")
+	_, _, err := s.pack(nil)
+	wantRefusal(t, err, reason.Malformed, "OS")
 }
 
 // Attack A4 on layouts: little that stands for much, by reference.

@@ -2,7 +2,6 @@ package pack
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -121,12 +120,9 @@ func (c *copier) platform(ctx context.Context, config ocispec.Descriptor) (*ocis
 	if err != nil {
 		return nil, err
 	}
-	if err := strictjson.Check(data, strictjson.Limits{Bytes: maxConfigBytes}); err != nil {
-		return nil, fmt.Errorf("image config %s: %w", config.Digest, err)
-	}
 	var p ocispec.Platform
-	if err := json.Unmarshal(data, &p); err != nil {
-		return nil, reason.New(reason.Malformed, "image config %s: %w", config.Digest, err)
+	if err := strictjson.UnmarshalOpen(data, &p, strictjson.Limits{Bytes: maxConfigBytes}); err != nil {
+		return nil, fmt.Errorf("image config %s: %w", config.Digest, err)
 	}
 	if p.OS != "linux" {
 		return nil, reason.New(reason.Platform, "image config %s: os is %q; devices run Linux images", config.Digest, p.OS)

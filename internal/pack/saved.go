@@ -74,16 +74,13 @@ func (i savedImage) check(r io.ReadSeeker, sizes map[string]int64) error {
 	if err != nil {
 		return err
 	}
-	if err := strictjson.Check(data, strictjson.Limits{Bytes: maxConfigBytes}); err != nil {
-		return fmt.Errorf("image config %.100q: %w", i.Config, err)
-	}
 	var config struct {
 		RootFS struct {
 			DiffIDs []string `json:"diff_ids"`
 		} `json:"rootfs"`
 	}
-	if err := json.Unmarshal(data, &config); err != nil {
-		return reason.New(reason.Malformed, "image config %.100q: %w", i.Config, err)
+	if err := strictjson.UnmarshalOpen(data, &config, strictjson.Limits{Bytes: maxConfigBytes}); err != nil {
+		return fmt.Errorf("image config %.100q: %w", i.Config, err)
 	}
 	if len(config.RootFS.DiffIDs) != len(i.Layers) {
 		return reason.New(reason.Malformed, "image config %.100q: %d layers, %s lists %d", i.Config, len(config.RootFS.DiffIDs), savedManifest, len(i.Layers))

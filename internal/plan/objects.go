@@ -39,7 +39,7 @@ var kinds = []struct{ section, kind string }{
 type project map[string]any
 
 func readProject(r verify.Render) (project, error) {
-	if err := strictjson.Check(r.Project, strictjson.Limits{Bytes: task.MaxRender, Depth: 32}); err != nil {
+	if err := strictjson.Check(r.Project, task.RenderLimits); err != nil {
 		return nil, fmt.Errorf("component %s: render: %w", r.Component, err)
 	}
 	var p project

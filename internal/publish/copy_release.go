@@ -2,7 +2,6 @@ package publish
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -15,7 +14,6 @@ import (
 	"github.com/consign-dev/consign/internal/margo"
 	"github.com/consign-dev/consign/internal/oci"
 	"github.com/consign-dev/consign/internal/reason"
-	"github.com/consign-dev/consign/internal/strictjson"
 	"github.com/consign-dev/consign/internal/tufclient"
 )
 
@@ -74,14 +72,9 @@ func (p Place) application(id string) (*oci.Repository, error) {
 
 // evidence copies what the channel lists as evidence about a bundle.
 func (c *copier) evidence(ctx context.Context, t tufclient.Target, from, to *oci.Repository) ([]digest.Digest, error) {
-	var custom channel.ReleaseCustom
-	if len(t.Custom) > 0 {
-		if err := strictjson.Check(t.Custom, strictjson.Default); err != nil {
-			return nil, fmt.Errorf("custom: %w", err)
-		}
-		if err := json.Unmarshal(t.Custom, &custom); err != nil {
-			return nil, reason.New(reason.Malformed, "custom: %w", err)
-		}
+	custom, err := channel.ParseReleaseCustom(t.Custom)
+	if err != nil {
+		return nil, err
 	}
 	var out []digest.Digest
 	for _, e := range custom.Evidence {

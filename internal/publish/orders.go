@@ -143,10 +143,8 @@ func (s *session) readDevice(ctx context.Context, device string) (deviceState, e
 	if err != nil {
 		return d, err
 	}
-	if len(target.Custom) > 0 {
-		if err := json.Unmarshal(target.Custom, &d.custom); err != nil {
-			return d, fmt.Errorf("device %q: custom: %w", device, err)
-		}
+	if d.custom, err = channel.ParseDeviceCustom(target.Custom); err != nil {
+		return d, fmt.Errorf("device %q: %w", device, err)
 	}
 	docs := gather.Remote{Repository: s.repo}
 	data, err := docs.Manifest(ctx, target.Digest, target.Length)

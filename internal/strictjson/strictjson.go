@@ -6,8 +6,9 @@
 // decide over the same signed bytes must not differ on any of these, so all
 // of them are refused here, before the standard decoder sees the document.
 //
-// [Check] is for documents whose fields a library decodes; [Unmarshal] is for
-// documents of ours.
+// [Unmarshal] is for documents of ours, [UnmarshalOpen] for those of others,
+// of which we read a part; [Check] is for documents whose fields a library
+// decodes.
 package strictjson
 
 import (
@@ -45,29 +46,39 @@ func (l Limits) orDefault() Limits {
 
 // Check reports whether data is exactly one JSON value in valid UTF-8, without
 // duplicate keys, within lim. The error has reason malformed or too-large.
-func Check(data []byte, lim Limits) error { return check(data, nil, lim) }
+func Check(data []byte, lim Limits) error { return check(data, nil, false, lim) }
 
 // Unmarshal checks data as [Check] does and decodes it into out, a non-nil
 // pointer. Unknown fields, fields in another case, and null where out has a
 // scalar or a struct are refused with reason malformed; a null for a pointer,
 // slice or map means that it is absent.
-func Unmarshal(data []byte, out any, lim Limits) error {
+func Unmarshal(data []byte, out any, lim Limits) error { return unmarshal(data, out, false, lim) }
+
+// UnmarshalOpen is [Unmarshal] for a format that has more fields than out, such
+// as an OCI manifest or the config of an image: unknown fields are dropped, and
+// one that differs from a known one in case only is refused, which a lax
+// reader would take for the known one.
+func UnmarshalOpen(data []byte, out any, lim Limits) error { return unmarshal(data, out, true, lim) }
+
+func unmarshal(data []byte, out any, open bool, lim Limits) error {
 	t := reflect.TypeOf(out)
 	if t == nil || t.Kind() != reflect.Pointer {
 		return reason.New(reason.Internal, "decode JSON into %T: not a pointer", out)
 	}
-	if err := check(data, t.Elem(), lim); err != nil {
+	if err := check(data, t.Elem(), open, lim); err != nil {
 		return err
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
+	if !open {
+		dec.DisallowUnknownFields()
+	}
 	if err := dec.Decode(out); err != nil {
 		return reason.New(reason.Malformed, "%w", decodeError(err))
 	}
 	return nil
 }
 
-func check(data []byte, t reflect.Type, lim Limits) error {
+func check(data []byte, t reflect.Type, open bool, lim Limits) error {
 	lim = lim.orDefault()
 	if len(data) > lim.Bytes {
 		return reason.New(reason.TooLarge, "document of %d bytes, at most %d are read", len(data), lim.Bytes)
@@ -81,7 +92,7 @@ func check(data []byte, t reflect.Type, lim Limits) error {
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
-	w := walker{dec: dec, depth: lim.Depth}
+	w := walker{dec: dec, depth: lim.Depth, open: open}
 	if err := w.value(t, "", 0); err != nil {
 		return reason.Wrap(reason.Malformed, err)
 	}

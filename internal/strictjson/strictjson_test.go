@@ -2,6 +2,7 @@ package strictjson_test
 
 import (
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -64,6 +65,68 @@ func TestUnmarshalRefusesASecondReading(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A document of others may say more than is read, and nothing that is read in
+// two ways (attack T27).
+func TestUnmarshalOpenHasOneReading(t *testing.T) {
+	for name, c := range map[string]struct{ in, refusal string }{
+		"unknown":                {`{"name":"a","more":{"Name":1,"NAME":2},"part":{"size":1,"more":1}}`, ""},
+		"other case":             {`{"Name":"a"}`, `unknown field "Name", did you mean "name"?`},
+		"beside the known":       {`{"name":"a","NAME":"b"}`, `did you mean "name"?`},
+		"another letter's case":  {`{"part":{"\u017fize":1}}`, `did you mean "size"?`},
+		"inside":                 {`{"parts":[{"Size":1}]}`, `parts[0]: unknown field "Size", did you mean "size"?`},
+		"duplicate":              {`{"name":"a","name":"b"}`, `duplicate key "name"`},
+		"duplicate of unknown":   {`{"more":1,"more":2}`, `duplicate key "more"`},
+		"null":                   {`{"name":null}`, `name: is null`},
+		"unknown of any shape":   {`{"more":null,"name":"a"}`, ""},
+		"keys of a map are data": {`{"name":"a","labels":{"a":"b","A":"c"}}`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var d document
+			err := strictjson.UnmarshalOpen([]byte(c.in), &d, strictjson.Default)
+			if c.refusal == "" {
+				if err != nil || d.Name != "a" {
+					t.Errorf("got %+v and %v", d, err)
+				}
+			} else if !reason.Is(err, reason.Malformed) || !strings.Contains(err.Error(), c.refusal) {
+				t.Errorf("got %v, want malformed with %q", err, c.refusal)
+			}
+		})
+	}
+}
+
+// What both readers accept they read alike, and what the open one puts into a
+// field stands under the exact name of that field.
+func FuzzUnmarshalOpen(f *testing.F) {
+	for _, s := range []string{`{"name":"a","more":1}`, `{"Name":"a"}`, `{"part":{"size":1,"SIZE":2}}`, `{"parts":[{"\u017fize":1}],"labels":{"a":"b","A":"c"}}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var open, closed document
+		err := strictjson.UnmarshalOpen(data, &open, strictjson.Limits{})
+		if strict := strictjson.Unmarshal(data, &closed, strictjson.Limits{}); strict == nil && (err != nil || !reflect.DeepEqual(open, closed)) {
+			t.Fatalf("open read %+v (%v), strict read %+v", open, err, closed)
+		}
+		if err != nil {
+			return
+		}
+		var tree map[string]json.RawMessage
+		if err := json.Unmarshal(data, &tree); err != nil {
+			t.Fatal(err)
+		}
+		var name string
+		if raw, ok := tree["name"]; ok && (json.Unmarshal(raw, &name) != nil || name != open.Name) || !ok && open.Name != "" {
+			t.Errorf("read name %q, the key has %q", open.Name, raw)
+		}
+		var part map[string]json.RawMessage
+		if raw, ok := tree["part"]; ok && json.Unmarshal(raw, &part) != nil {
+			t.Errorf("part %q was read as %+v", raw, open.Part)
+		}
+		if _, ok := part["size"]; !ok && open.Part.Size != 0 {
+			t.Errorf("read size %d from %q", open.Part.Size, tree["part"])
+		}
+	})
 }
 
 func TestLimits(t *testing.T) {

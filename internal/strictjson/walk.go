@@ -23,6 +23,7 @@ func (e *positioned) Unwrap() error { return e.err }
 type walker struct {
 	dec   *json.Decoder
 	depth int
+	open  bool // structs need not know every field
 }
 
 func (w *walker) value(t reflect.Type, path string, depth int) error {
@@ -48,7 +49,7 @@ func (w *walker) value(t reflect.Type, path string, depth int) error {
 }
 
 func (w *walker) object(t reflect.Type, path string, depth int) error {
-	childType := childrenOf(t)
+	childType := w.childrenOf(t)
 	seen := map[string]bool{}
 	for w.dec.More() {
 		token, err := w.dec.Token()
@@ -97,16 +98,16 @@ func decodeErrorOrNil(err error) error {
 }
 
 // childrenOf returns the rule for the keys of an object that decodes into t.
-func childrenOf(t reflect.Type) func(key string) (reflect.Type, error) {
+func (w *walker) childrenOf(t reflect.Type) func(key string) (reflect.Type, error) {
 	switch {
 	case t != nil && t.Kind() == reflect.Struct:
 		set := fields.Of(t, fields.JSON)
 		return func(key string) (reflect.Type, error) {
 			child, ok := set.Lookup(key)
-			if !ok {
-				return nil, fmt.Errorf("%s", fields.Unknown("field", key, set.Names()))
+			if ok || w.open && !set.Imitated(key) {
+				return child, nil
 			}
-			return child, nil
+			return nil, fmt.Errorf("%s", fields.Unknown("field", key, set.Names()))
 		}
 	case t != nil && t.Kind() == reflect.Map:
 		return func(string) (reflect.Type, error) { return t.Elem(), nil }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/consign-dev/consign/internal/apply/task"
 	"github.com/consign-dev/consign/internal/reason"
+	"github.com/consign-dev/consign/internal/strictjson"
 )
 
 // Render is the exact Compose project that an applier made of one component.
@@ -111,7 +112,7 @@ func (c *content) checkRender(part Component, project []byte) ([]string, error) 
 			Environment string `json:"environment"`
 		} `json:"secrets"`
 	}
-	if err := json.Unmarshal(project, &doc); err != nil {
+	if err := strictjson.UnmarshalOpen(project, &doc, task.RenderLimits); err != nil {
 		return nil, reason.New(reason.Render, "the render is not a Compose project: %w", err)
 	}
 	if doc.Name != part.Project {

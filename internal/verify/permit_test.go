@@ -18,6 +18,10 @@ func TestARenderNamesOnlyItsOwnSecrets(t *testing.T) {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
+	twice := strings.Replace(project, `{"environment":"NAME"}`, `{"environment":"line-8","Environment":"line-7"}`, 1)
+	if _, err := (&Verdict{}).checkRender(c, []byte(twice)); !reason.Is(err, reason.Render) {
+		t.Errorf("a secret with two readings: %v", err)
+	}
 	if _, err := (&Verdict{}).checkRender(Component{Project: "p"}, []byte(strings.Replace(project, "NAME", "line-7", 1))); err == nil {
 		t.Error("a component without secrets names one")
 	}

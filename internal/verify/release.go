@@ -2,7 +2,6 @@ package verify
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -13,7 +12,6 @@ import (
 	"github.com/consign-dev/consign/internal/channel"
 	"github.com/consign-dev/consign/internal/margo"
 	"github.com/consign-dev/consign/internal/reason"
-	"github.com/consign-dev/consign/internal/strictjson"
 	"github.com/consign-dev/consign/internal/tufclient"
 	"github.com/consign-dev/consign/policy"
 )
@@ -168,15 +166,12 @@ func (r *Release) readBundle(ctx context.Context, t *trail, in ReleaseInput, tar
 // evidenceOf lists the evidence that the release channel's signed target names.
 // Nothing else counts: not what a registry says about referrers, and not order.
 func evidenceOf(target tufclient.Target) ([]channel.EvidenceRef, error) {
-	var custom channel.ReleaseCustom
 	if len(target.Custom) == 0 {
 		return nil, reason.New(reason.Signature, "%s names no evidence: it was listed without a signature", target.Name)
 	}
-	if err := strictjson.Check(target.Custom, strictjson.Limits{Bytes: 64 << 10, Depth: 8}); err != nil {
-		return nil, err
-	}
-	if err := json.Unmarshal(target.Custom, &custom); err != nil {
-		return nil, reason.New(reason.Malformed, "%s: custom: %w", target.Name, err)
+	custom, err := channel.ParseReleaseCustom(target.Custom)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", target.Name, err)
 	}
 	if n := len(custom.Evidence); n == 0 || n > maxEvidence {
 		return nil, reason.New(reason.Signature, "%s names %d pieces of evidence: 1 to %d are allowed", target.Name, n, maxEvidence)

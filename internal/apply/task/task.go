@@ -30,6 +30,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/consign-dev/consign/internal/reason"
+	"github.com/consign-dev/consign/internal/strictjson"
 )
 
 // Name says which of the tasks a request is.
@@ -62,6 +63,9 @@ const (
 // MaxRender bounds a render, which is kept, checked and sent on. Text files of
 // the package count towards it, since they are part of the render.
 const MaxRender = 8 << 20
+
+// RenderLimits are for whoever reads a part of a render.
+var RenderLimits = strictjson.Limits{Bytes: MaxRender, Depth: 32}
 
 // MaxRequest and MaxAnswer bound one line of the protocol. A request holds at
 // most a component archive of 16 MiB in base64, an answer at most a render.
