@@ -92,7 +92,7 @@ func (a *Agent) open(ctx context.Context) error {
 	if err := unix.Access(a.dirs.root, unix.W_OK); err != nil {
 		return reason.New(reason.LogUnwritable, "the state directory %s cannot be written: %w", a.dirs.root, err)
 	}
-	if err := checkFileOwner(a.dirs.identity()); err != nil {
+	if _, err := readOurs(a.dirs.identity(), maxStateBytes); err != nil {
 		return fmt.Errorf("state directory: %w", err)
 	}
 	if a.lock, err = durable.TryLock(a.dirs.lock()); err != nil {

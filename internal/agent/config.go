@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/consign-dev/consign/internal/durable"
 	"github.com/consign-dev/consign/internal/strictyaml"
 )
 
@@ -85,15 +84,12 @@ func LoadConfig(path string) (Config, error) {
 	if !named {
 		path = DefaultConfigFile
 	}
-	data, err := durable.ReadFile(path, int64(strictyaml.Default.Bytes))
+	data, err := readOurs(path, int64(strictyaml.Default.Bytes))
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && !named:
 		return c, nil
 	case err != nil:
 		return c, fmt.Errorf("read configuration: %w", err)
-	}
-	if err := checkFileOwner(path); err != nil {
-		return c, fmt.Errorf("configuration: %w", err)
 	}
 	if c, err = parseConfig(data); err != nil {
 		return c, fmt.Errorf("%s: %w", path, err)

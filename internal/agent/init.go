@@ -55,7 +55,7 @@ func Init(ctx context.Context, cfg Config, in InitInput) (*Identity, error) {
 	if err := durable.MkdirAll(d.root, 0o700); err != nil {
 		return nil, fmt.Errorf("create state directory: %w", err)
 	}
-	if err := checkOwner(d.root); err != nil {
+	if err := checkDirOwner(d.root); err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
 	lock, err := durable.TryLock(d.lock())

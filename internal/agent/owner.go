@@ -2,18 +2,16 @@ package agent
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
-	"path/filepath"
 	"syscall"
+
+	"github.com/consign-dev/consign/internal/durable"
 )
 
 // checkOwner refuses a file or directory that anyone but root and this program's
 // user could have changed (attack D13): what it says would be another one's word.
-func checkOwner(path string) error {
-	info, err := os.Lstat(path)
-	if err != nil {
-		return err
-	}
+func checkOwner(path string, info fs.FileInfo) error {
 	sys, ok := info.Sys().(*syscall.Stat_t)
 	switch mode := info.Mode(); {
 	case !ok:
@@ -28,15 +26,18 @@ func checkOwner(path string) error {
 	return nil
 }
 
-// checkFileOwner is checkOwner of a file and of the directory in which it could
-// be replaced.
-func checkFileOwner(path string) error {
-	path, err := filepath.Abs(path)
+// checkDirOwner is checkOwner of the directory of this path, a link being no
+// directory.
+func checkDirOwner(path string) error {
+	info, err := os.Lstat(path)
 	if err != nil {
 		return err
 	}
-	if err := checkOwner(path); err != nil {
-		return err
-	}
-	return checkOwner(filepath.Dir(path))
+	return checkOwner(path, info)
+}
+
+// readOurs reads a file that nobody but root and this program's user could have
+// written, or have put into its directory.
+func readOurs(path string, max int64) ([]byte, error) {
+	return durable.ReadVouched(path, max, checkOwner)
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -162,6 +163,72 @@ func TestReadFileTakesOnlyRegularFilesWithinTheLimit(t *testing.T) {
 	for _, path := range []string{link, fifo, dir} {
 		if _, err := ReadFile(path, 5); err == nil {
 			t.Errorf("%s was read", path)
+		}
+	}
+}
+
+// Attack D13: whoever can move files about cannot have one looked at and another
+// read, at whatever moment the path changes.
+func TestReadVouchedReadsWhatWasLookedAt(t *testing.T) {
+	for _, moment := range []string{"directory", "file"} {
+		root := t.TempDir()
+		dir, planted := filepath.Join(root, "dir"), filepath.Join(root, "planted")
+		for at, text := range map[string]string{dir: "ours", planted: "theirs"} {
+			must(t, os.Mkdir(at, 0o700))
+			must(t, os.WriteFile(filepath.Join(at, "f"), []byte(text), 0o600))
+		}
+		var looked []string
+		data, err := ReadVouched(filepath.Join(dir, "f"), 10, func(path string, info fs.FileInfo) error {
+			looked = append(looked, path)
+			switch {
+			case info.IsDir() && moment == "directory":
+				must(t, os.Rename(dir, dir+".away"))
+				must(t, os.Rename(planted, dir))
+			case !info.IsDir() && moment == "file":
+				must(t, os.Rename(filepath.Join(planted, "f"), path))
+			}
+			return nil
+		})
+		if err != nil || string(data) != "ours" || !slices.Equal(looked, []string{dir, filepath.Join(dir, "f")}) {
+			t.Errorf("moved after a look at the %s: read %q, %v, looked at %q", moment, data, err, looked)
+		}
+	}
+}
+
+func TestReadVouchedReadsNothingUnvouched(t *testing.T) {
+	dir := t.TempDir()
+	file, link, linked, fifo := filepath.Join(dir, "file"), filepath.Join(dir, "link"), filepath.Join(dir, "linked"), filepath.Join(dir, "fifo")
+	must(t, os.WriteFile(file, []byte("12345"), 0o600))
+	must(t, os.Symlink(file, link))
+	must(t, os.Symlink(dir, linked))
+	must(t, unix.Mkfifo(fifo, 0o600))
+	all := func(string, fs.FileInfo) error { return nil }
+	if data, err := ReadVouched(file, 5, all); err != nil || string(data) != "12345" {
+		t.Errorf("at the limit: %q, %v", data, err)
+	}
+	if _, err := ReadVouched(file, 4, all); !reason.Is(err, reason.TooLarge) {
+		t.Errorf("over the limit: %v", err)
+	}
+	for _, missing := range []string{filepath.Join(dir, "none"), filepath.Join(dir, "none", "file")} {
+		if _, err := ReadVouched(missing, 5, all); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("missing: %v", err)
+		}
+	}
+	for _, path := range []string{link, fifo, dir, filepath.Join(linked, "file"), filepath.Join(file, "file")} {
+		if _, err := ReadVouched(path, 5, all); err == nil || errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	no := errors.New("no")
+	for _, refused := range []bool{true, false} {
+		_, err := ReadVouched(file, 5, func(_ string, info fs.FileInfo) error {
+			if info.IsDir() == refused {
+				return no
+			}
+			return nil
+		})
+		if !errors.Is(err, no) {
+			t.Errorf("refused, directory %t: %v", refused, err)
 		}
 	}
 }
