@@ -85,6 +85,9 @@ func parseTree(data []byte) (map[string]any, error) {
 	if len(tree) == 0 {
 		return nil, reason.New(reason.Malformed, "%s: empty", ComposeFile)
 	}
+	if err := checkWhole(tree); err != nil {
+		return nil, fmt.Errorf("%s: %w", ComposeFile, err)
+	}
 	return tree, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/compose-spec/compose-go/v2/types"
@@ -130,5 +131,49 @@ func TestAttackA8NumbersThatAreLost(t *testing.T) {
 				t.Errorf("%s: %s: %v, want malformed", key, scalar, err)
 			}
 		}
+	}
+}
+
+// wholeNumbers are the places of a Compose file that the library keeps as whole
+// numbers and whose form, or whose decoder, lets a fraction pass.
+var wholeNumbers = []string{
+	"mem_limit: %s", "mem_reservation: %s", "memswap_limit: %s", "mem_swappiness: %s", "shm_size: %s", "pids_limit: %s", "oom_score_adj: %s", "scale: %s",
+	"cpu_shares: %s", "cpu_quota: %s", "cpu_period: %s", "cpu_rt_period: %s", "cpu_rt_runtime: %s", "cpu_count: %s",
+	"ulimits: {nofile: %s}", "ulimits: {nofile: {soft: %s, hard: 2}}", "blkio_config: {weight: %s}",
+	"healthcheck: {test: [NONE], retries: %s}", "ports: [%s]", "ports: [{target: %s}]", "build: {context: ., shm_size: %s}",
+	"volumes: [{type: tmpfs, target: /t, tmpfs: {size: %s}}]", "volumes: [{type: tmpfs, target: /t, tmpfs: {mode: %s}}]", "configs: [{source: c, mode: %s}]",
+	"networks: {default: {priority: %s}}", "networks: {default: {gw_priority: %s}}",
+	"deploy: {replicas: %s}", "deploy: {resources: {limits: {pids: %s}}}", "deploy: {resources: {limits: {memory: %s}}}",
+	"deploy: {resources: {reservations: {memory: %s}}}", "deploy: {resources: {reservations: {devices: [{capabilities: [gpu], count: %s}]}}}",
+	"deploy: {update_config: {parallelism: %s}}", "deploy: {restart_policy: {max_attempts: %s}}",
+}
+
+// Attack A8: of a fraction the library makes 0, which is no limit, or a smaller
+// number, where it keeps a whole one. Where it keeps a fraction, or text, a
+// fraction stays.
+func TestAttackA8FractionsOfWholeNumbers(t *testing.T) {
+	load := func(line, scalar string) (*types.Project, error) {
+		text := "services:\n  a:\n    image: x:1\n    " + fmt.Sprintf(line, scalar) + "\nconfigs: {c: {content: x}}\n"
+		return Load(t.Context(), Files{ComposeFile: []byte(text)}, Vars{}, "p")
+	}
+	for _, line := range wholeNumbers {
+		for _, scalar := range []string{"1.50", "1.5", "0.5", "2.0", "64000000.5", "67108864.0"} {
+			if _, err := load(line, scalar); !reason.Is(err, reason.Malformed) || !strings.Contains(err.Error(), "is a fraction where a whole number is read") {
+				t.Errorf(line+": %v", scalar, err)
+			}
+		}
+	}
+	templates := "x-limits: &limits {mem_limit: 1.5}\nservices:\n  a:\n    <<: *limits\n    image: x:1\n"
+	if _, err := Load(t.Context(), Files{ComposeFile: []byte(templates)}, Vars{}, "p"); !reason.Is(err, reason.Malformed) {
+		t.Errorf("merged in: %v", err)
+	}
+	p, err := load("cpus: %s", "1.50\n    environment: {A: 1.5}\n    labels: {a: 2.0}\n    x-note: 1.5\n"+
+		"    deploy: {resources: {reservations: {cpus: 0.25}}, update_config: {max_failure_ratio: 0.5}}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := p.Services["a"]
+	if a.CPUS != 1.5 || *a.Environment["A"] != "1.5" || a.Deploy.Resources.Reservations.NanoCPUs != 0.25 || a.Deploy.UpdateConfig.MaxFailureRatio != 0.5 {
+		t.Errorf("cpus %v, environment %q, %+v", a.CPUS, *a.Environment["A"], a.Deploy)
 	}
 }
