@@ -147,8 +147,8 @@ func (a *Agent) failed(ctx context.Context, system time.Time, c Change, p *verif
 		saveErr = a.dropCopies()
 	}
 	if saveErr != nil || !touched || ctx.Err() != nil {
-		// A cancelled apply says nothing about the application: what it began is
-		// in the state, and the next cycle takes it up.
+		// Of an agent that is stopped since the apply failed, a return would fail for
+		// that alone: what was begun is in the state, and the next cycle takes it up.
 		return c, errors.Join(saveErr, ctx.Err())
 	}
 	return a.goBack(ctx, system, c)

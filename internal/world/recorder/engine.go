@@ -104,6 +104,23 @@ func (e engine) stop(name string) error {
 	return e.note("stop %s", name)
 }
 
+// stall works for ever where a test has made the FIFO DIR/stall, and says there
+// that it has begun.
+func (e engine) stall(ctx context.Context) error {
+	f, err := os.OpenFile(filepath.Join(e.dir, "stall"), os.O_WRONLY, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
 // healthy fails for an image whose digest a test has written into DIR/sick.
 func (e engine) healthy(images []string) error {
 	f, err := os.Open(filepath.Join(e.dir, "sick"))

@@ -43,6 +43,9 @@ func apply(ctx context.Context, in task.ApplyInput) (task.ApplyResult, error) {
 			return out, err
 		}
 	}
+	if err := e.stall(ctx); err != nil {
+		return out, err
+	}
 	out.Services = services(want)
 	if err := e.run(in.Project, project{in.Deployment, in.Digest, out.Services}); err != nil {
 		return out, err
