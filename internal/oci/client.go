@@ -123,6 +123,9 @@ func newTransport(o Options) (*http.Transport, error) {
 		MaxIdleConnsPerHost:    o.Parallel,
 		MaxResponseHeaderBytes: maxHeaderBytes,
 		ForceAttemptHTTP2:      true,
+		// All requests to a host share one connection, and one that died without a
+		// word would be given to each of them until the kernel notices.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: o.Limits.PingTimeout, PingTimeout: o.Limits.PingTimeout},
 		// A transparent gunzip would break sizes and digests, and is a bomb.
 		DisableCompression: true,
 	}, nil

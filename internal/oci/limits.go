@@ -27,6 +27,10 @@ type Limits struct {
 	// DialTimeout is the longest time for a connection, and again for its TLS
 	// handshake, [DefaultDialTimeout] if 0.
 	DialTimeout time.Duration
+	// PingTimeout is how long an HTTP/2 connection may be silent before it is
+	// asked for a sign of life, and how long that may take; [DefaultPingTimeout]
+	// if 0.
+	PingTimeout time.Duration
 	// MaxRetryAfter is the longest pause that a registry may ask for,
 	// [DefaultMaxRetryAfter] if 0.
 	MaxRetryAfter time.Duration
@@ -47,6 +51,9 @@ const (
 	DefaultHeaderTimeout = 2 * time.Minute
 	// DefaultDialTimeout suits a satellite link that loses packets.
 	DefaultDialTimeout = 30 * time.Second
+	// DefaultPingTimeout is that of a connection: what can be made in this time
+	// can answer in it.
+	DefaultPingTimeout = DefaultDialTimeout
 	// DefaultMaxRetryAfter is as long as a person waits; an agent comes back
 	// at its next poll.
 	DefaultMaxRetryAfter = 30 * time.Second
@@ -65,6 +72,7 @@ func (l Limits) withDefaults() Limits {
 		{&l.RequestTimeout, DefaultRequestTimeout},
 		{&l.HeaderTimeout, DefaultHeaderTimeout},
 		{&l.DialTimeout, DefaultDialTimeout},
+		{&l.PingTimeout, DefaultPingTimeout},
 		{&l.MaxRetryAfter, DefaultMaxRetryAfter},
 	} {
 		if *d.field <= 0 {
