@@ -70,6 +70,10 @@ func (a *Agent) restore(ctx context.Context, system time.Time, action audit.Acti
 		}
 		return apply.Restore(ctx, a.applier, last, a.state.Begun[in.Deployment].Parts)
 	})
+	if failed != nil && ctx.Err() != nil {
+		// The agent is being stopped: the next cycle marks the gap and begins again.
+		return note, failed, ctx.Err()
+	}
 	event := outcomeOf(Change{Deployment: in.Deployment, Application: in.Application, Version: in.Version}, intent, failed)
 	if failed == nil && action == audit.Rollback {
 		event = audit.Event{Kind: audit.RolledBack, Deployment: in.Deployment, Application: in.Application, Release: in.Version, Intent: intent, Bundle: in.Bundle}

@@ -118,6 +118,9 @@ func (a *Agent) takeAway(ctx context.Context, system time.Time, r removal) (Chan
 	}
 	if c.Message, err = a.dismantle(ctx, r); err != nil {
 		c.Action, c.Reason, c.Message, c.err = Failed, reason.Of(err), err.Error(), err
+		if ctx.Err() != nil {
+			return c, ctx.Err() // no failure, see failed
+		}
 		event := outcomeOf(c, intent, err)
 		event.Step = "remove"
 		_, logErr := a.log.Append(system, event)

@@ -13,29 +13,49 @@ import (
 	"github.com/consign-dev/consign/internal/world"
 )
 
-// TestStopIsNoFailure: an agent that is stopped in the middle of an apply says of
-// it neither that it worked nor that it failed, counts nothing against the
-// version, and does it at once when it runs again.
+// TestStopIsNoFailure: an agent that is stopped in the middle of an apply, a
+// correction or a removal says of it neither that it worked nor that it failed,
+// counts nothing against the version, and does it at once when it runs again.
 func TestStopIsNoFailure(t *testing.T) {
 	w := world.New(t)
 	d := w.Recorded("press-07")
-	w.Publish("acme", "1.0.0", nil)
-	w.Deploy(d.ID, "1.0.0", map[string]string{"port": "8080"})
 	w.Must(os.MkdirAll(d.Engine, 0o700))
-	stall := filepath.Join(d.Engine, "stall")
-	w.Must(unix.Mkfifo(stall, 0o600))
-	stopDuringApply(t, d, stall)
-	before := d.Events()
-	if last := before[len(before)-1]; last != "intent:apply" {
-		t.Errorf("the log ends with %q: %q", last, before)
-	}
-	w.Must(os.Remove(stall))
-	res, err := d.Sync()
-	if err != nil || len(res.Changes) != 1 || res.Changes[0].Action != agent.Installed {
-		t.Errorf("the next cycle: %+v, %v", res.Changes, err)
-	}
-	if news := d.Events()[len(before):]; !slices.Equal(news, []string{"gap", "accepted", "intent:apply", "outcome"}) {
-		t.Errorf("the log goes on with %q", news)
+	w.Publish("acme", "1.0.0", nil)
+	for _, c := range []struct {
+		name       string
+		begin      func()
+		last, then []string
+		action     agent.Action
+	}{
+		{
+			"apply", func() { w.Deploy(d.ID, "1.0.0", map[string]string{"port": "8080"}) },
+			[]string{"intent:apply"}, []string{"gap", "accepted", "intent:apply", "outcome"}, agent.Installed,
+		},
+		{
+			"correction", func() { w.Must(os.Remove(filepath.Join(d.Engine, "projects", projectOf(d)))) },
+			[]string{"drifted", "intent:apply"}, []string{"gap", "intent:apply", "outcome"}, agent.Corrected,
+		},
+		{
+			"removal", func() { w.Undeploy("hello", d.ID) },
+			[]string{"intent:remove"}, []string{"gap", "refreshed", "intent:remove", "removed"}, agent.Removed,
+		},
+	} {
+		c.begin()
+		stall := filepath.Join(d.Engine, "stall")
+		w.Must(unix.Mkfifo(stall, 0o600))
+		stopDuringApply(t, d, stall)
+		before := d.Events()
+		if n := max(len(before)-len(c.last), 0); !slices.Equal(before[n:], c.last) {
+			t.Errorf("%s: the log ends with %q", c.name, before)
+		}
+		w.Must(os.Remove(stall))
+		res, err := d.Sync()
+		if err != nil || len(res.Changes) != 1 || res.Changes[0].Action != c.action {
+			t.Errorf("%s: the next cycle: %+v, %v", c.name, res.Changes, err)
+		}
+		if news := d.Events()[len(before):]; !slices.Equal(news, c.then) {
+			t.Errorf("%s: the log goes on with %q", c.name, news)
+		}
 	}
 }
 

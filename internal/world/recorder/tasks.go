@@ -73,7 +73,7 @@ func observe(_ context.Context, in task.ObserveInput) (task.ObserveResult, error
 	return out, err
 }
 
-func remove(_ context.Context, in task.RemoveInput) (task.RemoveResult, error) {
+func remove(ctx context.Context, in task.RemoveInput) (task.RemoveResult, error) {
 	var out task.RemoveResult
 	e, err := open(in.Engine)
 	if err != nil {
@@ -84,6 +84,9 @@ func remove(_ context.Context, in task.RemoveInput) (task.RemoveResult, error) {
 		return out, nil
 	}
 	if err != nil {
+		return out, err
+	}
+	if err := e.stall(ctx); err != nil {
 		return out, err
 	}
 	for _, s := range p.Services {
