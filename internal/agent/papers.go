@@ -81,10 +81,11 @@ func (a *Agent) holds(blobs []ocispec.Descriptor) bool {
 }
 
 // render fetches what a verdict names and lets the applier make the objects of
-// it. What turns out damaged on the disk meanwhile is fetched again, once.
+// it. What turns out damaged on the disk meanwhile is fetched again, once, where
+// anything may be fetched: else the damage is what there is to tell.
 func (a *Agent) render(ctx context.Context, repo *oci.Repository, v *verify.Verdict) ([]verify.Render, error) {
 	renders, err := a.applier.Render(ctx, v, apply.ReadArchive(a.store.Bytes))
-	if err == nil || a.holds(v.Blobs()) {
+	if err == nil || repo == nil || a.holds(v.Blobs()) {
 		return renders, err
 	}
 	if err := a.fetch(ctx, repo, v.Blobs()); err != nil {
