@@ -20,6 +20,9 @@ FUZZTIME ?= 10m
 
 CGO_ENABLED ?= 0
 export CGO_ENABLED
+# One way to compile for programs, tests and checks: what one of them has built is
+# in Go's cache for the others.
+export GOFLAGS := $(strip $(GOFLAGS) $(if $(findstring -trimpath,$(GOFLAGS)),,-trimpath))
 export CONSIGN_CACHE := $(CACHE)
 export CONSIGN_BIN := $(CURDIR)/bin
 export STATICCHECK_CACHE := $(CACHE)/staticcheck

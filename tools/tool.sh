@@ -1,14 +1,18 @@
 #!/usr/bin/env bash
 # tool.sh MODULE: print the directory that holds the tools of tools/MODULE,
 # building them into the cache first if they are not there. The directory is
-# named by the Go version and the module's pinned versions, so a changed pin
-# builds again and an unchanged one starts at once.
+# named by the Go version, the module's pinned versions and its own source, so a
+# change of one of them builds again and an unchanged module starts at once.
 set -euo pipefail
 
 module=$1
 root=$(cd "$(dirname "$0")" && pwd)
 cache=${CONSIGN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/consign}
-key=$({ go env GOVERSION GOOS GOARCH; cat "$root/$module/go.mod" "$root/$module/go.sum"; } | sha256sum | cut -c1-16)
+key=$({
+  go env GOVERSION GOOS GOARCH
+  cat "$root/$module/go.mod" "$root/$module/go.sum"
+  find "$root/$module" -name '*.go' -print0 | LC_ALL=C sort -z | xargs -0r cat
+} | sha256sum | cut -c1-16)
 dir=$cache/tools/$module-$key
 
 if [ ! -d "$dir" ]; then

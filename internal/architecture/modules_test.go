@@ -81,7 +81,7 @@ func TestNoModuleIsReplaced(t *testing.T) {
 }
 
 // direct are the modules that we chose: those that our packages or their tests
-// import, and those that hold a tool.
+// import, those that hold a tool, and those that a tool of ours imports.
 func direct(t *testing.T) map[string]bool {
 	t.Helper()
 	chosen := map[string]bool{}
@@ -96,7 +96,14 @@ func direct(t *testing.T) map[string]bool {
 	for _, dir := range moduleDirs(t) {
 		f := parseMod(t, dir)
 		for _, tool := range f.Tool {
-			chosen[moduleOf(tool.Path, f)] = true
+			if !ours(tool.Path) {
+				chosen[moduleOf(tool.Path, f)] = true
+			}
+		}
+		for _, r := range f.Require {
+			if dir != "." && !r.Indirect {
+				chosen[r.Mod.Path] = true
+			}
 		}
 	}
 	return chosen

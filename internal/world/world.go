@@ -307,11 +307,20 @@ var hello = sync.OnceValues(func() (string, error) {
 // tests of a package. A world's first package builds them.
 func Built() string { return built }
 
-// Root is the directory of the module.
-func Root() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
-}
+// Root is the directory of the module: the nearest one above that of the test's
+// package, in which a test begins, that has a go.mod.
+func Root() string { return root }
+
+var root = func() string {
+	dir, err := os.Getwd()
+	for err == nil && dir != "/" {
+		if _, missing := os.Stat(filepath.Join(dir, "go.mod")); missing == nil {
+			break
+		}
+		dir = filepath.Dir(dir)
+	}
+	return dir
+}()
 
 // Package makes a package directory of hello at a version. edit, if not nil,
 // changes it before it is packed.
