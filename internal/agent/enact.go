@@ -9,6 +9,7 @@ import (
 
 	"github.com/consign-dev/consign/internal/apply"
 	"github.com/consign-dev/consign/internal/audit"
+	"github.com/consign-dev/consign/internal/gather"
 	"github.com/consign-dev/consign/internal/margo"
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/verify"
@@ -173,7 +174,7 @@ func (a *Agent) nextAttempt(system time.Time, p *verify.Permit, c Change, touche
 		count = last.Count
 	}
 	wait := waitAfter(count)
-	if count == 0 && !a.holds(p.Verdict().Blobs()) {
+	if count == 0 && !gather.Complete(a.store, p.Verdict().Blobs()) {
 		wait = 0 // content was damaged on the disk: the next cycle fetches it again
 	}
 	return Attempt{

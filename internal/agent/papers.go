@@ -3,22 +3,35 @@ package agent
 import (
 	"context"
 	"fmt"
+	"slices"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/consign-dev/consign/internal/apply"
 	"github.com/consign-dev/consign/internal/apply/task"
+	"github.com/consign-dev/consign/internal/bundle"
 	"github.com/consign-dev/consign/internal/gather"
 	"github.com/consign-dev/consign/internal/margo"
 	"github.com/consign-dev/consign/internal/oci"
+	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/verify"
 )
 
-// lastOrder reads the deployment that was applied last. What is lost of it is
-// fetched from repo, the deployment channel, unless that is nil.
+// paper reads a small document that an installation rests on. What is lost of it
+// is fetched from repo, unless that is nil. One longer than max is too-large,
+// before anything is read.
+func (a *Agent) paper(ctx context.Context, repo *oci.Repository, d digest.Digest, size, max int64) ([]byte, error) {
+	if size > max {
+		return nil, reason.New(reason.TooLarge, "%s has %d bytes, at most %d are read", d, size, max)
+	}
+	return gather.Cached{Store: a.store, Repository: repo}.Blob(ctx, ocispec.Descriptor{Digest: d, Size: size})
+}
+
+// lastOrder reads the deployment that was applied last. repo is the deployment
+// channel, or nil.
 func (a *Agent) lastOrder(ctx context.Context, repo *oci.Repository, in Installation) ([]byte, error) {
-	desc := ocispec.Descriptor{Digest: in.Order, Size: in.OrderSize}
-	raw, err := gather.Cached{Store: a.store, Repository: repo}.Blob(ctx, desc)
+	raw, err := a.paper(ctx, repo, in.Order, in.OrderSize, bundle.MaxDocumentBytes)
 	if err != nil {
 		return nil, fmt.Errorf("read the deployment that was applied last: %w", err)
 	}
@@ -47,12 +60,9 @@ func (a *Agent) ordersRepository(v *view) (*oci.Repository, error) {
 	return a.client.Repository(a.identity.Channel)
 }
 
-// appliedRender reads what was applied for a component.
+// appliedRender reads what was applied for a component. It is made, not fetched.
 func (a *Agent) appliedRender(ctx context.Context, part InstalledComponent) ([]byte, error) {
-	if part.Size > task.MaxRender {
-		return nil, fmt.Errorf("read what was applied for component %s: %d bytes, at most %d are rendered", part.Name, part.Size, task.MaxRender)
-	}
-	data, err := gather.Cached{Store: a.store}.Blob(ctx, ocispec.Descriptor{Digest: part.Render, Size: part.Size})
+	data, err := a.paper(ctx, nil, part.Render, part.Size, task.MaxRender)
 	if err != nil {
 		return nil, fmt.Errorf("read what was applied for component %s: %w", part.Name, err)
 	}
@@ -62,30 +72,15 @@ func (a *Agent) appliedRender(ctx context.Context, part InstalledComponent) ([]b
 // whole reports whether the papers of an installation are there. One that turned
 // out damaged is not; judging the same order again brings it back.
 func (a *Agent) whole(in Installation) bool {
-	for _, d := range in.papers() {
-		if !a.store.Has(d) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(in.papers(), func(d digest.Digest) bool { return !a.store.Has(d) })
 }
 
-// holds reports whether the store has all of some content.
-func (a *Agent) holds(blobs []ocispec.Descriptor) bool {
-	for _, b := range blobs {
-		if !a.store.Has(b.Digest) {
-			return false
-		}
-	}
-	return true
-}
-
-// render fetches what a verdict names and lets the applier make the objects of
-// it. What turns out damaged on the disk meanwhile is fetched again, once, where
-// anything may be fetched: else the damage is what there is to tell.
+// render lets the applier make the objects of a verdict whose content was fetched.
+// What turns out damaged on the disk then is fetched again, once, where anything
+// may be fetched: else the damage is what there is to tell.
 func (a *Agent) render(ctx context.Context, repo *oci.Repository, v *verify.Verdict) ([]verify.Render, error) {
 	renders, err := a.applier.Render(ctx, v, apply.ReadArchive(a.store.Bytes))
-	if err == nil || repo == nil || a.holds(v.Blobs()) {
+	if err == nil || repo == nil || gather.Complete(a.store, v.Blobs()) {
 		return renders, err
 	}
 	if err := a.fetch(ctx, repo, v.Blobs()); err != nil {

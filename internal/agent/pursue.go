@@ -123,11 +123,8 @@ func (a *Agent) approve(ctx context.Context, view *view, o *verify.Order) (*veri
 // that must not change has changed.
 func (a *Agent) history(ctx context.Context, view *view, o *verify.Order) (verify.History, error) {
 	in, ok := a.state.Installed[o.Deployment().ID]
-	switch {
-	case !ok:
+	if !ok {
 		return verify.History{Highest: a.state.highest(o.Deployment().ID)}, nil
-	case in.Order == o.Digest():
-		return verify.History{Highest: in.Highest, Previous: o.Deployment()}, nil
 	}
 	previous, err := a.lastDeployment(ctx, view, in)
 	if err != nil {

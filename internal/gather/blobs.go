@@ -52,6 +52,12 @@ func Blobs(ctx context.Context, s *store.Store, repo *oci.Repository, blobs []oc
 	return group.Wait()
 }
 
+// Complete reports whether a store has all of some content.
+func Complete(s *store.Store, blobs []ocispec.Descriptor) bool {
+	missing, _ := lacking(s, blobs)
+	return len(missing) == 0
+}
+
 func lacking(s *store.Store, blobs []ocispec.Descriptor) (missing []ocispec.Descriptor, total int64) {
 	for _, b := range blobs {
 		if !s.Has(b.Digest) {
