@@ -2,6 +2,7 @@ package world_test
 
 import (
 	"bytes"
+	"context"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -15,18 +16,14 @@ import (
 	"github.com/consign-dev/consign/internal/world"
 )
 
-// stored lists the files of a device's content store by digest, but for layers.
+// stored is what a device's content store holds by file, but for layers.
 func stored(w *world.World, d *world.Recorded) map[string][]byte {
 	w.T.Helper()
-	files, err := filepath.Glob(filepath.Join(d.Config.StateDir, "store", "blobs", "sha256", "*"))
-	w.Must(err)
 	out := map[string][]byte{}
-	for _, f := range files {
+	for _, f := range documents(w, d.Device) {
 		data, err := os.ReadFile(f)
 		w.Must(err)
-		if len(data) < 1<<20 {
-			out[f] = data
-		}
+		out[f] = data
 	}
 	return out
 }
@@ -184,4 +181,83 @@ func TestDamageIsNoJudgement(t *testing.T) {
 	if err == nil || len(d.Runs()) != 0 {
 		t.Errorf("damage hid that the version may not run: %v", err)
 	}
+}
+
+// fetched orders 1.1.0 of hello and lets the device fetch it, and nothing more.
+func fetched(t *testing.T, w *world.World, d *world.Recorded) {
+	t.Helper()
+	w.Publish("acme", "1.1.0", nil)
+	w.Deploy(d.ID, "1.1.0", map[string]string{"greeting": "second", "port": "8080"})
+	res, err := d.SyncScope(agent.FetchOnly)
+	wantAction(t, res, err, agent.Ready)
+}
+
+// TestDamagedContentIsFetchedAgain: a component that turns out damaged when it is
+// rendered, in the same cycle; a layer that the engine finds damaged, by the next
+// one, without the wait after a failure.
+func TestDamagedContentIsFetchedAgain(t *testing.T) {
+	t.Run("component", func(t *testing.T) {
+		w, d := running(t)
+		had := stored(w, d)
+		fetched(t, w, d)
+		archives := 0
+		for f, data := range stored(w, d) {
+			if _, old := had[f]; !old && bytes.HasPrefix(data, []byte("\x1f\x8b")) {
+				flip(w, f)
+				archives++
+			}
+		}
+		if archives != 1 {
+			t.Fatalf("%d archives were fetched", archives)
+		}
+		res, err := d.Sync()
+		wantAction(t, res, err, agent.Upgraded)
+	})
+	t.Run("layer", func(t *testing.T) {
+		w, d := running(t)
+		fetched(t, w, d)
+		content := filepath.Join(d.Engine, "content")
+		w.Must(os.RemoveAll(content)) // an engine that has nothing yet
+		w.Must(os.MkdirAll(content, 0o700))
+		documents := stored(w, d)
+		files, err := filepath.Glob(filepath.Join(d.Config.StateDir, "store", "blobs", "sha256", "*"))
+		w.Must(err)
+		for _, f := range files {
+			if _, small := documents[f]; !small {
+				flip(w, f)
+			}
+		}
+		if _, err := d.Sync(); err == nil {
+			t.Fatal("an engine runs what is damaged")
+		}
+		res, err := d.Sync()
+		wantAction(t, res, err, agent.Upgraded)
+	})
+}
+
+// TestStopWhileTheLastOrderIsFetched: an agent that is stopped while it asks what
+// was ordered about the volumes decides nothing about them, and begins nothing.
+func TestStopWhileTheLastOrderIsFetched(t *testing.T) {
+	w, d := running(t)
+	order := paper(w, d, orderText)
+	w.Must(os.Remove(order))
+	w.Undeploy("hello", d.ID)
+	before := d.Events()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	w.Intercept(func(_ http.ResponseWriter, req *http.Request) bool {
+		if !strings.HasSuffix(req.URL.Path, filepath.Base(order)) {
+			return false
+		}
+		stop()
+		<-req.Context().Done()
+		return true
+	})
+	w.Must(d.Run(ctx, func(*agent.Result, error) {}))
+	if news := d.Events()[len(before):]; slices.ContainsFunc(news, func(e string) bool { return e != "refreshed" }) {
+		t.Errorf("the log goes on with %q", news)
+	}
+	w.Intercept(nil)
+	res, err := d.Sync()
+	wantAction(t, res, err, agent.Removed)
 }
