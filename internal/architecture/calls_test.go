@@ -31,7 +31,7 @@ var writes = restriction{
 		{"golang.org/x/sys/unix", "Rename"}, {"golang.org/x/sys/unix", "Renameat"}, {"golang.org/x/sys/unix", "Fsync"},
 		{"", "Sync"},
 	},
-	allowed: []string{"internal/durable", "internal/fault", "internal/world", "internal/apply/applytest", "tools", "examples", "test"},
+	allowed: []string{"internal/durable", "internal/fault", "internal/world", "internal/apply/applytest", "internal/sigstoretest", "tools", "examples", "test"},
 	except: map[string]string{
 		"internal/oci/registry_disk.go": "olareg wrote the file; it is synced before the PUT is answered",
 	},
@@ -40,7 +40,7 @@ var writes = restriction{
 
 var clocks = restriction{
 	calls:   []call{{"time", "Now"}, {"time", "Since"}, {"time", "Until"}},
-	allowed: []string{"cmd", "internal/fault", "internal/world", "internal/apply/applytest", "tools", "examples", "test"},
+	allowed: []string{"cmd", "internal/fault", "internal/world", "internal/apply/applytest", "internal/sigstoretest", "tools", "examples", "test"},
 	except: map[string]string{
 		"internal/oci/rate.go":     "a stopwatch: how long a transfer takes, not what time it is",
 		"internal/oci/registry.go": "a stopwatch: the duration in the request log",
