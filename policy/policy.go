@@ -52,6 +52,9 @@ type TrustPolicy struct {
 	// Channels are the suppliers' release channels by the name that
 	// applications, deployments and the device log call them.
 	Channels map[string]ReleaseChannel `yaml:"channels"`
+	// TrustedRoots are the Sigstore instances whose certificates count, by the name
+	// that identities call them.
+	TrustedRoots map[string]TrustedRoot `yaml:"trustedRoots"`
 	// ReservedPorts are published ports, such as 502/tcp or 8000-8100/udp, that
 	// the device's other programs use: an application has them by grant only.
 	ReservedPorts []string `yaml:"reservedPorts"`

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"crypto"
 	"fmt"
 	"strings"
@@ -13,22 +14,45 @@ import (
 // signature that is looked at.
 const maxKeys = 64
 
-// SignatureRule asks for signatures on a bundle by at least Threshold of Keys.
+// SignatureRule asks for signatures on a bundle by at least Threshold of Keys
+// and Identities.
 type SignatureRule struct {
 	// Role is the name of the rule in messages and logs, such as "supplier".
 	Role string `yaml:"role"`
-	// Threshold is how many different keys must have signed: at least 1, and it
-	// has no default.
+	// Threshold is how many of Keys and Identities must have signed: at least 1,
+	// and it has no default.
 	Threshold int `yaml:"threshold"`
 	// Keys are public keys as PEM "PUBLIC KEY".
 	Keys []string `yaml:"keys"`
+	// Identities are those that a certificate must name. One counts once, whoever
+	// of those that its patterns fit has signed.
+	Identities []Identity `yaml:"identities"`
 }
 
-// Signer is who made a signature that was verified.
+// Signer is who made a signature that was verified: a key, or an identity that
+// was certified.
 type Signer struct {
-	// KeyID is the id of the key, as keys.ID gives it.
-	KeyID string `json:"keyId"`
+	// KeyID is the id of the key, as keys.ID gives it; "" for a certificate.
+	KeyID string `json:"keyId,omitempty"`
+	// TrustedRoot is the policy's name of the Sigstore instance under which the
+	// certificate was verified.
+	TrustedRoot string `json:"trustedRoot,omitempty"`
+	// Issuer and Subject are as in [Identity], Claims what the certificate says.
+	Issuer  string `json:"issuer,omitempty"`
+	Subject string `json:"subject,omitempty"`
+	Claims  Claims `json:"claims,omitzero"`
 }
+
+// String names the signer in messages.
+func (s Signer) String() string {
+	if s.KeyID != "" {
+		return fmt.Sprintf("key %.100q", s.KeyID)
+	}
+	return fmt.Sprintf("%.250q (issuer %.250q)", s.Subject, s.Issuer)
+}
+
+// who is what two signers must differ in to be two.
+func (s Signer) who() string { return s.KeyID + "\n" + s.Issuer + "\n" + s.Subject }
 
 // PublicKeys returns the keys of the rule in the order of the document.
 func (r SignatureRule) PublicKeys() ([]crypto.PublicKey, error) {
@@ -43,10 +67,11 @@ func (r SignatureRule) PublicKeys() ([]crypto.PublicKey, error) {
 	return out, nil
 }
 
-// Check decides whether the signers found satisfy the rule. It counts keys,
-// not signatures: a key counts once however often it signed, and only if the
-// rule names it (attack T12). The refusal is threshold when too few accepted
-// keys signed, untrusted-signer when somebody signed but no accepted key did.
+// Check decides whether the signers found satisfy the rule. It counts who
+// signed, not signatures: a key or identity counts once however often it signed,
+// and only if the rule names it (attack T12). The refusal is threshold when too
+// few of the accepted signed, untrusted-signer or identity when somebody signed
+// but nobody who is accepted did.
 func (r SignatureRule) Check(found []Signer) error {
 	accepted, err := r.keyIDs()
 	if err != nil {
@@ -55,20 +80,49 @@ func (r SignatureRule) Check(found []Signer) error {
 	if r.Threshold < 1 {
 		return reason.New(reason.Malformed, "role %q: threshold %d would accept anything", r.Role, r.Threshold)
 	}
-	signed := map[string]bool{}
+	var fits [][]int
+	var closest error
+	seen := map[string]bool{}
 	for _, s := range found {
-		if _, ok := accepted[s.KeyID]; ok {
-			signed[s.KeyID] = true
+		entries, err := r.entries(accepted, s)
+		if len(entries) == 0 {
+			closest = cmp.Or(closest, err)
+		} else if !seen[s.who()] {
+			fits, seen[s.who()] = append(fits, entries), true
 		}
 	}
+	n := counted(fits)
 	switch {
-	case len(signed) >= r.Threshold:
+	case n >= r.Threshold:
 		return nil
-	case len(signed) == 0 && len(found) > 0:
+	case n == 0 && closest != nil:
+		return fmt.Errorf("role %q: %w", r.Role, closest)
+	case n == 0 && len(found) > 0:
 		return reason.New(reason.UntrustedSigner, "role %q: signed by %s, which the policy does not accept", r.Role, describe(found))
 	default:
-		return reason.New(reason.Threshold, "role %q: %d of the %d accepted keys signed, %d are required", r.Role, len(signed), len(accepted), r.Threshold)
+		return reason.New(reason.Threshold, "role %q: %d of the %d accepted signers signed, %d are required", r.Role, n, len(r.Keys)+len(r.Identities), r.Threshold)
 	}
+}
+
+// entries are the positions of what a signer satisfies: the keys first, then the
+// identities. Of a certified signer who satisfies none, the error says why.
+func (r SignatureRule) entries(accepted map[string]int, s Signer) ([]int, error) {
+	if s.KeyID != "" {
+		if n, ok := accepted[s.KeyID]; ok {
+			return []int{n}, nil
+		}
+		return nil, nil
+	}
+	var out []int
+	var closest error
+	for n, i := range r.Identities {
+		err := i.Check(s)
+		if err == nil {
+			out = append(out, len(r.Keys)+n)
+		}
+		closest = cmp.Or(closest, err)
+	}
+	return out, closest
 }
 
 // keyIDs returns the position of each key by its id. The same key under two
@@ -92,30 +146,41 @@ func (r SignatureRule) keyIDs() (map[string]int, error) {
 	return ids, nil
 }
 
-func (r SignatureRule) validate() error {
+func (r SignatureRule) validate(roots map[string]TrustedRoot) error {
 	if !shortName.MatchString(r.Role) {
 		return fmt.Errorf("role: %.100q is not 1 to 64 of a-z, 0-9 and -", r.Role)
 	}
-	if len(r.Keys) == 0 || len(r.Keys) > maxKeys {
-		return fmt.Errorf("keys: %d keys, 1 to %d are needed", len(r.Keys), maxKeys)
+	total := len(r.Keys) + len(r.Identities)
+	if total == 0 || len(r.Keys) > maxKeys || len(r.Identities) > maxIdentities {
+		return fmt.Errorf("keys, identities: %d keys and %d identities, at least one is needed and at most %d of each", len(r.Keys), len(r.Identities), maxKeys)
 	}
 	if _, err := r.keyIDs(); err != nil {
 		return err
 	}
-	if r.Threshold < 1 || r.Threshold > len(r.Keys) {
-		return fmt.Errorf("threshold: %d is not between 1 and the number of keys, %d", r.Threshold, len(r.Keys))
+	first := map[Identity]int{}
+	for n, i := range r.Identities {
+		if err := i.validate(roots); err != nil {
+			return fmt.Errorf("identities[%d].%w", n, err)
+		}
+		if m, dup := first[i]; dup {
+			return fmt.Errorf("identities[%d]: the same as identities[%d]", n, m)
+		}
+		first[i] = n
+	}
+	if r.Threshold < 1 || r.Threshold > total {
+		return fmt.Errorf("threshold: %d is not between 1 and the number of keys and identities, %d", r.Threshold, total)
 	}
 	return nil
 }
 
 func describe(found []Signer) string {
 	const most = 4
-	var ids []string
+	var names []string
 	for _, s := range found[:min(len(found), most)] {
-		ids = append(ids, fmt.Sprintf("%.100q", s.KeyID))
+		names = append(names, s.String())
 	}
 	if len(found) > most {
-		ids = append(ids, fmt.Sprintf("%d more", len(found)-most))
+		names = append(names, fmt.Sprintf("%d more", len(found)-most))
 	}
-	return strings.Join(ids, ", ")
+	return strings.Join(names, ", ")
 }

@@ -39,6 +39,14 @@ func (p *TrustPolicy) validate() error {
 			return fmt.Errorf("channels.%s.%w", name, err)
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(p.TrustedRoots)) {
+		if !shortName.MatchString(name) {
+			return fmt.Errorf("trustedRoots: name %q is not 1 to 64 of a-z, 0-9 and -", name)
+		}
+		if file := p.TrustedRoots[name].File; !fileTitle.MatchString(file) {
+			return fmt.Errorf("trustedRoots.%s.file: %.200q is not the name of a file in the policy artifact, such as trusted_root.json", name, file)
+		}
+	}
 	if len(p.ReservedPorts) > maxGrants {
 		return fmt.Errorf("reservedPorts: %d entries, at most %d", len(p.ReservedPorts), maxGrants)
 	}
@@ -50,7 +58,7 @@ func (p *TrustPolicy) validate() error {
 	first := map[string]int{}
 	for i := range p.Applications {
 		a := &p.Applications[i]
-		if err := a.validate(p.Channels); err != nil {
+		if err := a.validate(p); err != nil {
 			return fmt.Errorf("applications[%d].%w", i, err)
 		}
 		// Two entries would make the order of the list decide what is allowed.
@@ -76,14 +84,14 @@ func (c ReleaseChannel) validate() error {
 	return nil
 }
 
-func (a *Application) validate(channels map[string]ReleaseChannel) error {
+func (a *Application) validate(p *TrustPolicy) error {
 	if !applicationID.MatchString(a.ID) {
 		return fmt.Errorf("id: %.300q is not a Margo application id (1 to 200 of a-z, 0-9 and -); patterns are not allowed", a.ID)
 	}
-	if _, ok := channels[a.Channel]; !ok {
+	if _, ok := p.Channels[a.Channel]; !ok {
 		return fmt.Errorf("channel: %.100q is not declared under channels", a.Channel)
 	}
-	if err := a.validateSignatures(); err != nil {
+	if err := a.validateSignatures(p.TrustedRoots); err != nil {
 		return err
 	}
 	if a.MinimumVersion != "" {
@@ -106,13 +114,13 @@ func (a *Application) validate(channels map[string]ReleaseChannel) error {
 	return a.Grants.validate()
 }
 
-func (a *Application) validateSignatures() error {
+func (a *Application) validateSignatures(roots map[string]TrustedRoot) error {
 	if len(a.Signatures) == 0 {
 		return errors.New("signatures: at least one rule is needed; there are no unsigned applications")
 	}
 	roles := map[string]bool{}
 	for i, r := range a.Signatures {
-		if err := r.validate(); err != nil {
+		if err := r.validate(roots); err != nil {
 			return fmt.Errorf("signatures[%d].%w", i, err)
 		}
 		if roles[r.Role] {

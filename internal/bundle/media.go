@@ -17,6 +17,8 @@ const (
 	MediaTypePolicyDocument = "application/vnd.consign.policy.document.v1+yaml"
 	// MediaTypePolicyRoot is a layer holding a supplier's TUF root metadata.
 	MediaTypePolicyRoot = "application/vnd.consign.policy.root.v1+json"
+	// MediaTypePolicyTrustedRoot is a layer holding a Sigstore trusted root.
+	MediaTypePolicyTrustedRoot = "application/vnd.consign.policy.trusted-root.v1+json"
 	// MediaTypeEvidence is a Sigstore bundle: the artifactType of an evidence
 	// manifest and the media type of its layer, as cosign writes them.
 	MediaTypeEvidence = "application/vnd.dev.sigstore.bundle.v0.3+json"

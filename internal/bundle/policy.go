@@ -18,11 +18,12 @@ type Policy struct {
 	Roots []Root
 }
 
-// Root is the TUF root of a supplier's release channel.
+// Root is a file that a TrustPolicy names: the TUF root of a supplier's release
+// channel, or the trusted root of a Sigstore instance.
 type Root struct {
 	// Title is the name by which the TrustPolicy calls it, a plain file name.
 	Title string
-	// Layer is the root metadata.
+	// Layer is the file; its media type says which of the two it is.
 	Layer ocispec.Descriptor
 }
 
@@ -109,7 +110,11 @@ func (p *Policy) check() error {
 		if n > 0 && p.Roots[n-1].Title >= r.Title {
 			return malformed("policy: root %q is listed twice or out of order", r.Title)
 		}
-		if err := checkLayer("policy: root "+r.Title, r.Layer, MediaTypePolicyRoot, MaxDocumentBytes); err != nil {
+		kind := MediaTypePolicyRoot
+		if r.Layer.MediaType == MediaTypePolicyTrustedRoot {
+			kind = MediaTypePolicyTrustedRoot
+		}
+		if err := checkLayer("policy: root "+r.Title, r.Layer, kind, MaxDocumentBytes); err != nil {
 			return err
 		}
 	}

@@ -73,8 +73,33 @@ func packPolicy(file string) (artifact, error) {
 		a.blobs = append(a.blobs, layer)
 		content.Roots = append(content.Roots, bundle.Root{Title: c.Root, Layer: layer.desc})
 	}
+	for name, r := range trust.TrustedRoots {
+		if added[r.File] {
+			return a, reason.New(reason.Malformed, "%s: trustedRoots.%s.file: %q has another use in the policy already", file, name, r.File)
+		}
+		added[r.File] = true
+		root, err := readTrustedRoot(filepath.Join(filepath.Dir(file), r.File))
+		if err != nil {
+			return a, fmt.Errorf("%s: trustedRoots.%s.file: %w", file, name, err)
+		}
+		layer := newBlob(bundle.MediaTypePolicyTrustedRoot, root)
+		a.blobs = append(a.blobs, layer)
+		content.Roots = append(content.Roots, bundle.Root{Title: r.File, Layer: layer.desc})
+	}
 	a.data, a.manifest, err = bundle.BuildPolicy(content)
 	return a, err
+}
+
+// readTrustedRoot refuses, before it is signed, what a device could not read.
+func readTrustedRoot(file string) ([]byte, error) {
+	data, err := durable.ReadFile(file, verify.MaxTrustedRootBytes)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := verify.ParseTrustedRoot(data); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return data, nil
 }
 
 // readSupplierRoot takes only the root of a release channel: an operator's own

@@ -3,6 +3,8 @@ package verify
 import (
 	"crypto"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	in_toto "github.com/in-toto/attestation/go/v1"
@@ -30,73 +32,126 @@ const MaxSignatureBytes = 256 << 10
 // format nests deeper than 10.
 const maxSignatureDepth = 32
 
-// CheckSignature verifies one Sigstore bundle as a signature on subject by one
-// of the accepted keys and returns whose it is. The refusals are
-//
-//   - too-large, malformed: not a bundle of the one accepted form;
-//   - untrusted-signer: the bundle names none of the accepted keys;
-//   - signature: it names an accepted key that did not make the signature, or
-//     the signature is good and about something else.
-//
-// The bundle's key hint chooses the key to try and decides nothing more: a
-// wrong hint can only cost the signature. Log entries and time stamps in the
-// bundle are not looked at, and certificates are not accepted.
-func CheckSignature(bundleJSON []byte, subject sign.Subject, accepted []crypto.PublicKey) (policy.Signer, error) {
-	envelope, hint, err := parseSignature(bundleJSON)
-	if err != nil {
-		return policy.Signer{}, fmt.Errorf("signature bundle: %w", err)
-	}
-	key, id, err := chooseKey(accepted, hint)
-	if err != nil {
-		return policy.Signer{}, fmt.Errorf("signature bundle: %w", err)
-	}
-	statement, err := verifyEnvelope(envelope, hint, key)
-	if err != nil {
-		return policy.Signer{}, reason.New(reason.Signature, "signature of key %s: %w", id, err)
-	}
-	if err := checkStatement(statement, subject); err != nil {
-		return policy.Signer{}, reason.New(reason.Signature, "signature of key %s: %w", id, err)
-	}
-	return policy.Signer{KeyID: id}, nil
+// Accepted are the keys, and the Sigstore instances by their names in the
+// policy, by which a signature may have been made.
+type Accepted struct {
+	Keys  []crypto.PublicKey
+	Roots map[string]*TrustedRoot
 }
 
-// parseSignature takes the two things that count out of a bundle: the DSSE
-// envelope and the hint of the key.
-func parseSignature(data []byte) (*protodsse.Envelope, string, error) {
+// Evidence is a Sigstore bundle that was read and not yet verified.
+type Evidence struct {
+	bundle   *protobundle.Bundle
+	envelope *protodsse.Envelope
+	// hint names the key; "" for a bundle with a certificate.
+	hint string
+}
+
+// CheckSignature verifies a signature on subject by one of the accepted and
+// returns whose it is. The refusals are
+//
+//   - untrusted-signer: it names none of the accepted keys, or a certificate of
+//     none of the instances;
+//   - signature: it names an accepted key that did not make the signature, or
+//     lacks what shows that its certificate was valid, or it is good and about
+//     something else;
+//   - identity: its certificate names several.
+//
+// The bundle's key hint chooses the key to try and decides nothing more: a
+// wrong hint can only cost the signature. Log entries and time stamps beside a
+// key are not looked at.
+func (e *Evidence) CheckSignature(subject sign.Subject, accepted Accepted) (policy.Signer, error) {
+	statement, signer, err := e.verify(accepted)
+	if err != nil {
+		return policy.Signer{}, fmt.Errorf("signature bundle: %w", err)
+	}
+	if err := checkStatement(statement, subject); err != nil {
+		return policy.Signer{}, reason.New(reason.Signature, "signature of %s: %w", signer, err)
+	}
+	return signer, nil
+}
+
+func (e *Evidence) verify(accepted Accepted) (*in_toto.Statement, policy.Signer, error) {
+	if e.envelope != nil && e.hint == "" && e.bundle.GetVerificationMaterial().GetCertificate() != nil {
+		return e.verifyCertified(accepted.Roots)
+	}
+	key, id, err := chooseKey(accepted.Keys, e.hint)
+	if err != nil {
+		return nil, policy.Signer{}, err
+	}
+	statement, err := verifyEnvelope(e.envelope, e.hint, key)
+	if err != nil {
+		return nil, policy.Signer{}, reason.New(reason.Signature, "signature of key %s: %w", id, err)
+	}
+	return statement, policy.Signer{KeyID: id}, nil
+}
+
+// verifyCertified tries the instances in the order of their names.
+func (e *Evidence) verifyCertified(roots map[string]*TrustedRoot) (*in_toto.Statement, policy.Signer, error) {
+	stranger := reason.New(reason.UntrustedSigner, "signed with a certificate, and the policy accepts signatures made with a key only")
+	for _, name := range slices.Sorted(maps.Keys(roots)) {
+		statement, signer, err := roots[name].certified(e.bundle)
+		if err == nil {
+			signer.TrustedRoot = name
+			return statement, signer, nil
+		}
+		stranger = fmt.Errorf("trusted root %s: %w", name, err)
+		if !reason.Is(err, reason.UntrustedSigner) {
+			break
+		}
+	}
+	return nil, policy.Signer{}, stranger
+}
+
+// ParseEvidence reads a Sigstore bundle of the one accepted form, else it is
+// malformed or too-large.
+func ParseEvidence(data []byte) (*Evidence, error) {
+	e, err := parseEvidence(data)
+	if err != nil {
+		return nil, fmt.Errorf("signature bundle: %w", err)
+	}
+	return e, nil
+}
+
+func parseEvidence(data []byte) (*Evidence, error) {
 	if err := strictjson.Check(data, strictjson.Limits{Bytes: MaxSignatureBytes, Depth: maxSignatureDepth}); err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	var b protobundle.Bundle
 	if err := protojson.Unmarshal(data, &b); err != nil {
-		return nil, "", reason.Wrap(reason.Malformed, err)
+		return nil, reason.Wrap(reason.Malformed, err)
 	}
 	if b.GetMediaType() != sign.MediaType {
-		return nil, "", reason.New(reason.Malformed, "mediaType %.100q, only %q is read", b.GetMediaType(), sign.MediaType)
+		return nil, reason.New(reason.Malformed, "mediaType %.100q, only %q is read", b.GetMediaType(), sign.MediaType)
 	}
 	hint, err := keyHint(b.GetVerificationMaterial())
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	envelope := b.GetDsseEnvelope()
 	switch {
 	case envelope == nil:
-		return nil, "", reason.New(reason.Malformed, "no DSSE envelope; only signatures on in-toto statements are read")
+		return nil, reason.New(reason.Malformed, "no DSSE envelope; only signatures on in-toto statements are read")
 	case envelope.GetPayloadType() != sign.PayloadType:
-		return nil, "", reason.New(reason.Malformed, "payload type %.100q, only %q is read", envelope.GetPayloadType(), sign.PayloadType)
+		return nil, reason.New(reason.Malformed, "payload type %.100q, only %q is read", envelope.GetPayloadType(), sign.PayloadType)
 	case len(envelope.GetSignatures()) != 1:
-		return nil, "", reason.New(reason.Malformed, "%d signatures in the envelope, exactly one is read", len(envelope.GetSignatures()))
+		return nil, reason.New(reason.Malformed, "%d signatures in the envelope, exactly one is read", len(envelope.GetSignatures()))
 	}
-	return envelope, hint, strictjson.Check(envelope.GetPayload(), strictjson.Limits{Bytes: MaxSignatureBytes, Depth: maxSignatureDepth})
+	e := &Evidence{bundle: &b, envelope: envelope, hint: hint}
+	return e, strictjson.Check(envelope.GetPayload(), strictjson.Limits{Bytes: MaxSignatureBytes, Depth: maxSignatureDepth})
 }
 
+// keyHint is that of a public key, "" for a certificate.
 func keyHint(m *protobundle.VerificationMaterial) (string, error) {
 	switch content := m.GetContent().(type) {
 	case *protobundle.VerificationMaterial_PublicKey:
 		return content.PublicKey.GetHint(), nil
-	case *protobundle.VerificationMaterial_Certificate, *protobundle.VerificationMaterial_X509CertificateChain:
-		return "", reason.New(reason.UntrustedSigner, "signed with a certificate; this version accepts signatures made with a key only")
+	case *protobundle.VerificationMaterial_Certificate:
+		return "", nil
+	case *protobundle.VerificationMaterial_X509CertificateChain:
+		return "", reason.New(reason.Malformed, "a chain of certificates; bundles of version 0.3 have one certificate")
 	default:
-		return "", reason.New(reason.Malformed, "no verification material; the hint of a public key is needed")
+		return "", reason.New(reason.Malformed, "no verification material; the hint of a public key or a certificate is needed")
 	}
 }
 
@@ -169,7 +224,9 @@ func checkStatement(s *in_toto.Statement, want sign.Subject) error {
 		return fmt.Errorf("is on a statement with %d subjects, not one", n)
 	}
 	subject := s.GetSubject()[0]
-	if subject.GetName() != want.Name {
+	// Other tools leave the name out; the digest alone decides which bundle it is,
+	// and that says what it is a version of.
+	if subject.GetName() != want.Name && subject.GetName() != "" {
 		return fmt.Errorf("is for %.250q, not for %q", subject.GetName(), want.Name)
 	}
 	digests := subject.GetDigest()
@@ -185,9 +242,9 @@ func checkStatement(s *in_toto.Statement, want sign.Subject) error {
 // to be made with, "" when it has none or cannot be read. Anyone can write any
 // hint: it is for listings only.
 func UnverifiedKeyHint(bundleJSON []byte) string {
-	_, hint, err := parseSignature(bundleJSON)
+	e, err := parseEvidence(bundleJSON)
 	if err != nil {
 		return ""
 	}
-	return hint
+	return e.hint
 }

@@ -31,6 +31,8 @@ type Policy struct {
 	trust  *policy.TrustPolicy
 	digest digest.Digest
 	roots  map[string][]byte
+	// trustedRoots are the Sigstore instances by the policy's names of them.
+	trustedRoots map[string]*TrustedRoot
 }
 
 // Order is one Margo ApplicationDeployment of a device's desired state.
@@ -156,7 +158,16 @@ func loadPolicy(ctx context.Context, target tufclient.Target, docs Documents) (*
 			return nil, reason.New(reason.Malformed, "channels.%s.root: the policy artifact carries no file %q", name, c.Root)
 		}
 	}
-	return &Policy{trust: trust, digest: target.Digest, roots: roots}, nil
+	p := &Policy{trust: trust, digest: target.Digest, roots: roots, trustedRoots: map[string]*TrustedRoot{}}
+	for name, t := range trust.TrustedRoots {
+		if roots[t.File] == nil {
+			return nil, reason.New(reason.Malformed, "trustedRoots.%s.file: the policy artifact carries no file %q", name, t.File)
+		}
+		if p.trustedRoots[name], err = ParseTrustedRoot(roots[t.File]); err != nil {
+			return nil, fmt.Errorf("trustedRoots.%s: %s: %w", name, t.File, err)
+		}
+	}
+	return p, nil
 }
 
 func readState(ctx context.Context, target tufclient.Target, device string, docs Documents) ([]*Order, error) {

@@ -185,23 +185,23 @@ func (r *Release) checkSignatures(ctx context.Context, t *trail, target tufclien
 	if err != nil {
 		return t.refuse("signature", rule, target.Digest, reason.Signature, err)
 	}
-	bundles, err := r.readEvidence(ctx, refs, docs)
+	evidence, err := r.readEvidence(ctx, refs, docs)
 	if err != nil {
 		return t.refuse("signature", rule, target.Digest, reason.Malformed, err)
 	}
 	var met []string
 	for _, s := range r.rules.Signatures {
-		if err := r.meet(s, bundles); err != nil {
+		if err := r.meet(s, evidence); err != nil {
 			return t.refuse("signature", rule, target.Digest, reason.Signature, fmt.Errorf("role %s: %w", s.Role, err))
 		}
-		met = append(met, fmt.Sprintf("%s %d of %d", s.Role, s.Threshold, len(s.Keys)))
+		met = append(met, fmt.Sprintf("%s %d of %d", s.Role, s.Threshold, len(s.Keys)+len(s.Identities)))
 	}
 	t.pass("signature", rule, refs[0].Digest, "%s", strings.Join(met, ", "))
 	return nil
 }
 
-func (r *Release) readEvidence(ctx context.Context, refs []channel.EvidenceRef, docs Documents) ([][]byte, error) {
-	var out [][]byte
+func (r *Release) readEvidence(ctx context.Context, refs []channel.EvidenceRef, docs Documents) ([]*Evidence, error) {
+	var out []*Evidence
 	for _, ref := range refs {
 		data, err := readManifest(ctx, docs, ref.Digest, ref.Size)
 		if err != nil {
@@ -218,7 +218,11 @@ func (r *Release) readEvidence(ctx context.Context, refs []channel.EvidenceRef, 
 		if err != nil {
 			return nil, fmt.Errorf("evidence %s: %w", ref.Digest, err)
 		}
-		out = append(out, blob)
+		parsed, err := ParseEvidence(blob)
+		if err != nil {
+			return nil, fmt.Errorf("evidence %s: %w", ref.Digest, err)
+		}
+		out = append(out, parsed)
 		r.evidence = append(r.evidence, ref.Digest)
 		r.documents = append(r.documents, ref.Digest, e.Layer.Digest)
 	}

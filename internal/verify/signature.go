@@ -1,30 +1,29 @@
 package verify
 
 import (
-	"crypto"
 	"fmt"
 
 	"github.com/consign-dev/consign/internal/channel"
-	"github.com/consign-dev/consign/internal/keys"
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/sign"
 	"github.com/consign-dev/consign/policy"
 )
 
-// meet counts the distinct accepted keys of one rule among the evidence. A
-// signature by a key that this rule does not name is not an error: evidence for
-// other roles and other operators may lie beside it. A signature that claims an
-// accepted key and does not verify is: somebody changed it.
-func (r *Release) meet(rule policy.SignatureRule, bundles [][]byte) error {
-	accepted, err := publicKeys(rule)
+// meet counts who of those that one rule accepts signed, among the evidence. A
+// signature by somebody whom this rule does not name is not an error: evidence
+// for other roles and other operators may lie beside it. A signature that claims
+// an accepted key, or has a certificate of an accepted instance, and does not
+// verify is: somebody changed it.
+func (r *Release) meet(rule policy.SignatureRule, evidence []*Evidence) error {
+	accepted, err := r.policy.accepted(rule)
 	if err != nil {
 		return err
 	}
 	subject := sign.Subject{Name: channel.ReleaseTarget(r.bundle.Application, r.bundle.Version), Digest: r.digest}
 	var found []policy.Signer
 	var stranger error
-	for _, b := range bundles {
-		signer, err := CheckSignature(b, subject, accepted)
+	for _, e := range evidence {
+		signer, err := e.CheckSignature(subject, accepted)
 		if reason.Is(err, reason.UntrustedSigner) {
 			stranger = err
 			continue
@@ -40,17 +39,20 @@ func (r *Release) meet(rule policy.SignatureRule, bundles [][]byte) error {
 	return rule.Check(found)
 }
 
-func publicKeys(rule policy.SignatureRule) ([]crypto.PublicKey, error) {
-	var out []crypto.PublicKey
-	for n, text := range rule.Keys {
-		pub, err := keys.ParsePublic([]byte(text))
-		if err != nil {
-			return nil, reason.New(reason.Malformed, "policy: keys[%d]: %w", n, err)
-		}
-		out = append(out, pub)
+// accepted are the keys and the Sigstore instances of a rule.
+func (p *Policy) accepted(rule policy.SignatureRule) (Accepted, error) {
+	keys, err := rule.PublicKeys()
+	if err != nil {
+		return Accepted{}, reason.New(reason.Malformed, "policy: %w", err)
 	}
-	if len(out) == 0 {
-		return nil, fmt.Errorf("policy: role %s names no key", rule.Role)
+	out := Accepted{Keys: keys, Roots: map[string]*TrustedRoot{}}
+	for _, i := range rule.Identities {
+		if out.Roots[i.TrustedRoot] = p.trustedRoots[i.TrustedRoot]; out.Roots[i.TrustedRoot] == nil {
+			return Accepted{}, reason.New(reason.Malformed, "policy: there is no trusted root %q", i.TrustedRoot)
+		}
+	}
+	if len(keys)+len(out.Roots) == 0 {
+		return Accepted{}, fmt.Errorf("policy: role %s names neither key nor identity", rule.Role)
 	}
 	return out, nil
 }

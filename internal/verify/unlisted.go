@@ -46,7 +46,7 @@ func RehearseUnlisted(ctx context.Context, in UnlistedInput, docs Documents) (*R
 		return nil, err
 	}
 	for _, s := range release.rules.Signatures {
-		r.note("the signatures of role %s, %d of %d key(s): nothing is signed yet", s.Role, s.Threshold, len(s.Keys))
+		r.note("the signatures of role %s, %d of %d: nothing is signed yet", s.Role, s.Threshold, len(s.Keys)+len(s.Identities))
 	}
 	if in.Policy != nil {
 		r.note("the listing in release channel %s", release.rules.Channel)

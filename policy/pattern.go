@@ -1,0 +1,73 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"regexp/syntax"
+	"strings"
+	"unicode"
+)
+
+// isPattern tells a pattern from a text that is compared exactly. No issuer,
+// subject or claim begins with "^".
+func isPattern(text string) bool { return strings.HasPrefix(text, "^") }
+
+// matches reports whether a value is the text, or matches the pattern from its
+// first to its last letter. What does not compile matches nothing; checkText has
+// refused it long before. Control characters are in no identity, and would let
+// one line pass for another.
+func matches(text, value string) bool {
+	switch {
+	case value == "" || !plainText(value):
+		return false
+	case !isPattern(text):
+		return text == value
+	}
+	re, err := regexp.Compile(`\A(?:` + text + `)\z`)
+	return err == nil && re.MatchString(value)
+}
+
+func plainText(s string) bool {
+	return len(s) <= maxText && strings.IndexFunc(s, unicode.IsControl) < 0
+}
+
+// checkText refuses what cannot be meant: a pattern that is not anchored on both
+// sides, and one in which a dot that was not escaped stands for any letter, as
+// in "github.com" (attack S4).
+func checkText(text string) error {
+	switch {
+	case !plainText(text):
+		return fmt.Errorf("%d bytes or control characters: at most %d bytes, without control characters", len(text), maxText)
+	case !isPattern(text):
+		return nil
+	case !strings.HasSuffix(text, "$") || strings.HasSuffix(text, `\$`):
+		return fmt.Errorf("%.200q begins a pattern that does not end with \"$\": it must match the whole value", text)
+	}
+	tree, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
+		return fmt.Errorf("%.200q is no regular expression (RE2): %w", text, err)
+	}
+	return checkTree(tree, false)
+}
+
+func checkTree(re *syntax.Regexp, repeated bool) error {
+	switch re.Op {
+	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
+		if !repeated {
+			return errors.New(`a single "." stands for any letter: write "\." for a dot, "[^/]" or the like for one letter`)
+		}
+	case syntax.OpBeginLine, syntax.OpEndLine, syntax.OpWordBoundary, syntax.OpNoWordBoundary:
+		return errors.New("only ^ and $ at the two ends are used, without flags")
+	}
+	if re.Flags&syntax.FoldCase != 0 {
+		return errors.New("identities are compared letter by letter: no (?i)")
+	}
+	inRepeat := re.Op == syntax.OpStar || re.Op == syntax.OpPlus || re.Op == syntax.OpRepeat || re.Op == syntax.OpQuest
+	for _, sub := range re.Sub {
+		if err := checkTree(sub, inRepeat); err != nil {
+			return err
+		}
+	}
+	return nil
+}
