@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -142,7 +144,7 @@ func writeWarnings(w io.Writer, warnings []string) {
 func publishCommand(g *globals) *cobra.Command {
 	var f channelFlags
 	var pf packFlags
-	var key string
+	var sf signFlags
 	cmd := &cobra.Command{
 		Use:   "publish DIRECTORY --channel REPOSITORY",
 		Short: "pack, push, sign, and list a package in a release channel",
@@ -150,9 +152,14 @@ func publishCommand(g *globals) *cobra.Command {
 channel's tag moves, so readers see the whole release or none of it. It can be
 run again after an interruption. The registry must be reachable and the key
 directory must hold the keys of targets, snapshot and timestamp.`,
-		Example: "  publisher publish ./line-monitor --channel registry.example/acme/releases",
-		Args:    cobra.ExactArgs(1),
+		Example: `  publisher publish ./line-monitor --channel registry.example/acme/releases
+  publisher publish ./line-monitor --channel registry.example/acme/releases --signing-config signing_config.json`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			keyless, err := sf.keyless(time.Now())
+			if err != nil {
+				return err
+			}
 			bar := cli.NewProgress(cmd.ErrOrStderr(), "pushing", 0)
 			defer bar.Close()
 			p, err := f.publisher(cmd, g, bar.Set)
@@ -175,10 +182,9 @@ directory must hold the keys of targets, snapshot and timestamp.`,
 			if err != nil {
 				return err
 			}
-			if key == "" {
-				key = p.Keys.SigningKey()
-			}
-			done, err := p.Publish(cmd.Context(), publish.PublishInput{Channel: f.channel, Layout: layout, Packed: res, SigningKey: key})
+			done, err := p.Publish(cmd.Context(), publish.PublishInput{
+				Channel: f.channel, Layout: layout, Packed: res, SigningKey: cmp.Or(sf.key, p.Keys.SigningKey()), Keyless: keyless,
+			})
 			if err != nil {
 				return err
 			}
@@ -187,7 +193,7 @@ directory must hold the keys of targets, snapshot and timestamp.`,
 	}
 	f.addFlags(cmd, true)
 	pf.addFlags(cmd)
-	cmd.Flags().StringVar(&key, "key", "", "`FILE` of the key that signs the bundle (default signing.pem in the key directory)")
+	sf.addFlags(cmd)
 	return cmd
 }
 

@@ -28,8 +28,10 @@ type PublishInput struct {
 	Layout *oci.Layout
 	// Packed is the result of packing into Layout.
 	Packed pack.Result
-	// SigningKey is the file of the key that signs the bundle.
+	// SigningKey is the file of the key that signs the bundle, unless Keyless does.
 	SigningKey string
+	// Keyless, if not nil, signs the bundle in the place of a key.
+	Keyless *sign.Keyless
 }
 
 // Published says what a release is.
@@ -175,7 +177,7 @@ func tagPart(ctx context.Context, from *oci.Layout, to *oci.Repository, desc oci
 
 // signBundle makes the evidence and attaches it to the bundle.
 func (p *Publisher) signBundle(ctx context.Context, in PublishInput, repo *oci.Repository, name string) (ocispec.Descriptor, error) {
-	signer, err := p.Keys.load(in.SigningKey)
+	signer, err := p.signer(in)
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
@@ -189,4 +191,12 @@ func (p *Publisher) signBundle(ctx context.Context, in PublishInput, repo *oci.R
 		return desc, err
 	}
 	return desc, artifact{manifest: desc, data: data, blobs: []blob{layer}}.push(ctx, repo)
+}
+
+func (p *Publisher) signer(in PublishInput) (sign.Signer, error) {
+	if in.Keyless != nil {
+		return in.Keyless, nil
+	}
+	key, err := p.Keys.load(in.SigningKey)
+	return sign.Key{Private: key}, err
 }

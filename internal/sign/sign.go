@@ -16,7 +16,9 @@
 // The hint names the key but proves nothing. A verifier uses it to choose among
 // the keys it already accepts (see internal/verify).
 //
-// No transparency log and no time stamp take part.
+// [Key] signs with a key that the signer keeps; [Keyless] with a certificate that
+// a Sigstore instance issues for an identity token, and then a transparency log
+// and a timestamp authority take part.
 package sign
 
 import (
@@ -66,29 +68,51 @@ func (s Subject) check() error {
 	return nil
 }
 
-// Bundle signs s and returns the JSON of a Sigstore bundle. The signer may be
-// any key that package keys accepts; Ed25519 and RSA signatures are
-// deterministic, ECDSA ones are not, so two calls give two bundles.
-func Bundle(ctx context.Context, s Subject, signer crypto.Signer) ([]byte, error) {
+// Signer makes Sigstore bundles of statements.
+type Signer interface {
+	// Sign returns the JSON of a bundle whose DSSE envelope holds the in-toto
+	// statement.
+	Sign(ctx context.Context, statement []byte) ([]byte, error)
+}
+
+// Key signs with a key that is kept, which may be any that package keys accepts.
+// Ed25519 and RSA signatures are deterministic, ECDSA ones are not, so two calls
+// give two bundles. No transparency log and no time stamp take part.
+type Key struct{ Private crypto.Signer }
+
+// Sign implements [Signer].
+func (k Key) Sign(ctx context.Context, statement []byte) ([]byte, error) {
+	pair, err := newKeypair(k.Private)
+	if err != nil {
+		return nil, err
+	}
+	return bundleOf(statement, pair, sign.BundleOptions{Context: ctx})
+}
+
+// Bundle signs s, and nothing but s, and returns the JSON of a Sigstore bundle.
+func Bundle(ctx context.Context, s Subject, by Signer) ([]byte, error) {
 	if err := s.check(); err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
-	}
-	pair, err := newKeypair(signer)
-	if err != nil {
-		return nil, fmt.Errorf("sign %s: %w", s.Name, err)
 	}
 	payload, err := statement(s)
 	if err != nil {
 		return nil, fmt.Errorf("sign %s: %w", s.Name, err)
 	}
-	content := &sign.DSSEData{Data: payload, PayloadType: PayloadType}
-	bundle, err := sign.Bundle(content, pair, sign.BundleOptions{Context: ctx})
+	data, err := by.Sign(ctx, payload)
 	if err != nil {
 		return nil, fmt.Errorf("sign %s: %w", s.Name, err)
 	}
+	return data, nil
+}
+
+func bundleOf(payload []byte, pair *keypair, opts sign.BundleOptions) ([]byte, error) {
+	bundle, err := sign.Bundle(&sign.DSSEData{Data: payload, PayloadType: PayloadType}, pair, opts)
+	if err != nil {
+		return nil, err
+	}
 	data, err := protojson.Marshal(bundle)
 	if err != nil {
-		return nil, fmt.Errorf("sign %s: %w", s.Name, err)
+		return nil, err
 	}
 	return compact(data)
 }

@@ -52,7 +52,7 @@ func signers(t *testing.T) map[string]crypto.Signer {
 func TestSigstoreAcceptsTheBundle(t *testing.T) {
 	for name, s := range signers(t) {
 		t.Run(name, func(t *testing.T) {
-			data, err := sign.Bundle(context.Background(), subject, s)
+			data, err := sign.Bundle(context.Background(), subject, sign.Key{Private: s})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -91,7 +91,7 @@ func upstream(t *testing.T, data []byte, pub crypto.PublicKey, d digest.Digest) 
 
 // What cosign looks for: version, key hint, one DSSE signature, its predicate.
 func TestBundleHasTheFormThatCosignMakes(t *testing.T) {
-	data := must(sign.Bundle(context.Background(), subject, must(keys.Generate())))
+	data := must(sign.Bundle(context.Background(), subject, sign.Key{Private: must(keys.Generate())}))
 	var b struct {
 		MediaType            string
 		VerificationMaterial map[string]json.RawMessage
@@ -131,7 +131,7 @@ func TestBundleRefusesWhatNobodyCouldVerify(t *testing.T) {
 		"sha512":    {sign.Subject{Name: "a/1.0.0", Digest: digest.SHA512.FromString("x")}, good},
 		"weak key":  {subject, must(rsa.GenerateKey(rand.Reader, 2048))},
 	} {
-		if _, err := sign.Bundle(context.Background(), c.s, c.key); err == nil {
+		if _, err := sign.Bundle(context.Background(), c.s, sign.Key{Private: c.key}); err == nil {
 			t.Errorf("%s: signed", name)
 		}
 	}

@@ -74,7 +74,7 @@ func TestCheckSignatureNamesTheSigner(t *testing.T) {
 	other, mine := ok(keys.Generate()), ok(keys.Generate())
 	accepted := []crypto.PublicKey{other.Public(), mine.Public()}
 	for name, data := range map[string][]byte{
-		"ours":    ok(sign.Bundle(context.Background(), signed, mine)),
+		"ours":    ok(sign.Bundle(context.Background(), signed, sign.Key{Private: mine})),
 		"by hand": encode(forge(mine, sign.PayloadType, goodStatement())),
 	} {
 		got, err := check(data, signed, accepted)
@@ -176,7 +176,7 @@ func TestCheckSignatureRefuses(t *testing.T) {
 }
 
 func TestCheckSignatureWithoutAcceptedKeysAcceptsNothing(t *testing.T) {
-	data := ok(sign.Bundle(context.Background(), signed, ok(keys.Generate())))
+	data := ok(sign.Bundle(context.Background(), signed, sign.Key{Private: ok(keys.Generate())}))
 	if _, err := check(data, signed, nil); !reason.Is(err, reason.UntrustedSigner) {
 		t.Errorf("got %v, want untrusted-signer", err)
 	}
@@ -203,7 +203,7 @@ func FuzzCheckSignature(f *testing.F) {
 	key := ok(keys.Generate())
 	accepted := []crypto.PublicKey{key.Public()}
 	other := sign.Subject{Name: "other/1.0.0", Digest: digest.FromString("never signed")}
-	f.Add(ok(sign.Bundle(context.Background(), signed, key)))
+	f.Add(ok(sign.Bundle(context.Background(), signed, sign.Key{Private: key})))
 	b := forge(key, sign.PayloadType, goodStatement())
 	b["verificationMaterial"].(map[string]any)["tlogEntries"] = []any{map[string]any{"logIndex": "1"}}
 	b["verificationMaterial"].(map[string]any)["timestampVerificationData"] = map[string]any{"rfc3161Timestamps": []any{map[string]any{"signedTimestamp": "AAAA"}}}

@@ -148,7 +148,7 @@ func (w *World) Archive(files map[string]string) []byte {
 func (w *World) list(repo *oci.Repository, desc ocispec.Descriptor, version string, signer crypto.Signer) {
 	w.T.Helper()
 	name := channel.ReleaseTarget("hello", version)
-	signed, err := sign.Bundle(w.Context(), sign.Subject{Name: name, Digest: desc.Digest}, signer)
+	signed, err := sign.Bundle(w.Context(), sign.Subject{Name: name, Digest: desc.Digest}, sign.Key{Private: signer})
 	w.Must(err)
 	layer := w.push(repo, bundle.MediaTypeEvidence, signed)
 	data, evidence, err := bundle.BuildEvidence(bundle.Evidence{Subject: desc, Layer: layer, PredicateType: sign.PredicateType})
