@@ -98,17 +98,21 @@ func run(ctx context.Context, command string) (string, error) {
 	case ctx.Err() != nil:
 		return "", ctx.Err()
 	case err != nil:
-		return "", fmt.Errorf("the command for a token: %w: %.500s", err, bytes.TrimSpace(said.Bytes()))
+		return "", fmt.Errorf("the command for a token: %w: %.500s", err, bytes.TrimSpace(said.kept))
 	}
-	return out.String(), nil
+	return string(out.kept), nil
 }
 
 // limited keeps the first bytes of what is written to it and refuses the rest.
-type limited struct{ bytes.Buffer }
+// It must not have the buffer's ReadFrom, by which io.Copy would go round Write.
+type limited struct{ kept []byte }
 
 func (l *limited) Write(p []byte) (int, error) {
-	if l.Len()+len(p) > maxToken {
-		return 0, errors.New("prints more than a token")
+	if len(l.kept)+len(p) > maxToken {
+		return 0, errTooMuch
 	}
-	return l.Buffer.Write(p)
+	l.kept = append(l.kept, p...)
+	return len(p), nil
 }
+
+var errTooMuch = fmt.Errorf("it prints more than %d bytes", maxToken)
