@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/consign-dev/consign/internal/reason"
+	"github.com/consign-dev/consign/internal/strictyaml"
 )
 
 // Bounds of what a rule may ask of certificates.
@@ -42,27 +43,27 @@ type Identity struct {
 	// or an e-mail address.
 	Subject string `yaml:"subject"`
 	// Claims must all be made by the certificate.
-	Claims Claims `yaml:"claims"`
+	Claims Claims `yaml:"claims,omitempty"`
 }
 
 // Claims are what a certificate says about the build that it was issued to
 // (Fulcio, OID 1.3.6.1.4.1.57264.1.9 to 22). An empty one is not asked for, or
 // not made.
 type Claims struct {
-	BuildSignerURI                      string `yaml:"buildSignerURI" json:"buildSignerURI,omitempty"`
-	BuildSignerDigest                   string `yaml:"buildSignerDigest" json:"buildSignerDigest,omitempty"`
-	RunnerEnvironment                   string `yaml:"runnerEnvironment" json:"runnerEnvironment,omitempty"`
-	SourceRepositoryURI                 string `yaml:"sourceRepositoryURI" json:"sourceRepositoryURI,omitempty"`
-	SourceRepositoryDigest              string `yaml:"sourceRepositoryDigest" json:"sourceRepositoryDigest,omitempty"`
-	SourceRepositoryRef                 string `yaml:"sourceRepositoryRef" json:"sourceRepositoryRef,omitempty"`
-	SourceRepositoryIdentifier          string `yaml:"sourceRepositoryIdentifier" json:"sourceRepositoryIdentifier,omitempty"`
-	SourceRepositoryOwnerURI            string `yaml:"sourceRepositoryOwnerURI" json:"sourceRepositoryOwnerURI,omitempty"`
-	SourceRepositoryOwnerIdentifier     string `yaml:"sourceRepositoryOwnerIdentifier" json:"sourceRepositoryOwnerIdentifier,omitempty"`
-	BuildConfigURI                      string `yaml:"buildConfigURI" json:"buildConfigURI,omitempty"`
-	BuildConfigDigest                   string `yaml:"buildConfigDigest" json:"buildConfigDigest,omitempty"`
-	BuildTrigger                        string `yaml:"buildTrigger" json:"buildTrigger,omitempty"`
-	RunInvocationURI                    string `yaml:"runInvocationURI" json:"runInvocationURI,omitempty"`
-	SourceRepositoryVisibilityAtSigning string `yaml:"sourceRepositoryVisibilityAtSigning" json:"sourceRepositoryVisibilityAtSigning,omitempty"`
+	BuildSignerURI                      string `yaml:"buildSignerURI,omitempty" json:"buildSignerURI,omitempty"`
+	BuildSignerDigest                   string `yaml:"buildSignerDigest,omitempty" json:"buildSignerDigest,omitempty"`
+	RunnerEnvironment                   string `yaml:"runnerEnvironment,omitempty" json:"runnerEnvironment,omitempty"`
+	SourceRepositoryURI                 string `yaml:"sourceRepositoryURI,omitempty" json:"sourceRepositoryURI,omitempty"`
+	SourceRepositoryDigest              string `yaml:"sourceRepositoryDigest,omitempty" json:"sourceRepositoryDigest,omitempty"`
+	SourceRepositoryRef                 string `yaml:"sourceRepositoryRef,omitempty" json:"sourceRepositoryRef,omitempty"`
+	SourceRepositoryIdentifier          string `yaml:"sourceRepositoryIdentifier,omitempty" json:"sourceRepositoryIdentifier,omitempty"`
+	SourceRepositoryOwnerURI            string `yaml:"sourceRepositoryOwnerURI,omitempty" json:"sourceRepositoryOwnerURI,omitempty"`
+	SourceRepositoryOwnerIdentifier     string `yaml:"sourceRepositoryOwnerIdentifier,omitempty" json:"sourceRepositoryOwnerIdentifier,omitempty"`
+	BuildConfigURI                      string `yaml:"buildConfigURI,omitempty" json:"buildConfigURI,omitempty"`
+	BuildConfigDigest                   string `yaml:"buildConfigDigest,omitempty" json:"buildConfigDigest,omitempty"`
+	BuildTrigger                        string `yaml:"buildTrigger,omitempty" json:"buildTrigger,omitempty"`
+	RunInvocationURI                    string `yaml:"runInvocationURI,omitempty" json:"runInvocationURI,omitempty"`
+	SourceRepositoryVisibilityAtSigning string `yaml:"sourceRepositoryVisibilityAtSigning,omitempty" json:"sourceRepositoryVisibilityAtSigning,omitempty"`
 }
 
 // claim is one of Claims by its name in a policy.
@@ -139,4 +140,19 @@ func (i Identity) validate(roots map[string]TrustedRoot) error {
 		}
 	}
 	return nil
+}
+
+// ProposeIdentity is the identity that accepts a signer, and others of the same
+// pipeline: what differs with each run, such as the commit, is left out. Whether
+// it should be accepted is the operator's to say.
+func ProposeIdentity(s Signer) Identity {
+	c := s.Claims
+	c.BuildSignerDigest, c.SourceRepositoryDigest, c.BuildConfigDigest, c.RunInvocationURI = "", "", "", ""
+	return Identity{TrustedRoot: s.TrustedRoot, Issuer: s.Issuer, Subject: s.Subject, Claims: c}
+}
+
+// Text is the identity as an entry of a policy's identities.
+func (i Identity) Text() (string, error) {
+	data, err := strictyaml.Marshal([]Identity{i})
+	return string(data), err
 }

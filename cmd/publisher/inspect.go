@@ -11,6 +11,7 @@ import (
 	"github.com/consign-dev/consign/internal/cli"
 	"github.com/consign-dev/consign/internal/publish"
 	"github.com/consign-dev/consign/internal/verify"
+	"github.com/consign-dev/consign/policy"
 )
 
 func inspectCommand(g *globals) *cobra.Command {
@@ -49,7 +50,29 @@ func writeInspection(w io.Writer, res *publish.Inspection) {
 		fmt.Fprintf(w, "  image      %s %s\n", cli.Safe(i.Name), i.Digest)
 	}
 	for _, e := range res.Evidence {
-		fmt.Fprintf(w, "  evidence   %s key %s, predicate %s\n", e.Digest, cli.Safe(e.Key), cli.Safe(e.PredicateType))
+		by := "key " + e.Key
+		if e.Signer.Subject != "" {
+			by = e.Signer.String()
+		}
+		fmt.Fprintf(w, "  evidence   %s %s, predicate %s\n", e.Digest, cli.Safe(by), cli.Safe(e.PredicateType))
+		writeProposal(w, e.Signer)
+	}
+}
+
+// writeProposal prints what a policy would have to say to accept a certified
+// signer.
+func writeProposal(w io.Writer, s policy.Signer) {
+	if s.Subject == "" {
+		return
+	}
+	s.TrustedRoot = "NAME"
+	text, err := policy.ProposeIdentity(s).Text()
+	if err != nil {
+		return
+	}
+	fmt.Fprintln(w, "    a policy accepts it under identities (NAME is a trusted root, see docs/spec/policy.md):")
+	for _, line := range strings.Split(strings.TrimSuffix(text, "\n"), "\n") {
+		fmt.Fprintf(w, "      %s\n", cli.Safe(line))
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/consign-dev/consign/internal/oci"
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/verify"
+	"github.com/consign-dev/consign/policy"
 )
 
 // Inspection is what a bundle says about itself and what a registry says lies
@@ -38,6 +39,8 @@ type EvidenceInfo struct {
 	PredicateType string        `json:"predicateType"`
 	// Key is the hint of the key that is said to have signed.
 	Key string `json:"key,omitempty"`
+	// Signer is whom the certificate names with which it is said to be signed.
+	Signer policy.Signer `json:"signer,omitzero"`
 }
 
 // Inspect reads a bundle given as REPOSITORY@DIGEST.
@@ -93,7 +96,8 @@ func (i *Inspection) listEvidence(ctx context.Context, repo *oci.Repository, des
 		if err != nil {
 			return err
 		}
-		i.Evidence = append(i.Evidence, EvidenceInfo{Digest: found.Digest, PredicateType: e.PredicateType, Key: verify.UnverifiedKeyHint(signed)})
+		key, signer := verify.UnverifiedSigner(signed)
+		i.Evidence = append(i.Evidence, EvidenceInfo{Digest: found.Digest, PredicateType: e.PredicateType, Key: key, Signer: signer})
 	}
 	return nil
 }

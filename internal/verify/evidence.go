@@ -2,6 +2,7 @@ package verify
 
 import (
 	"crypto"
+	"crypto/x509"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
 	protodsse "github.com/sigstore/protobuf-specs/gen/pb-go/dsse"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
+	"github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
 	"github.com/sigstore/sigstore-go/pkg/root"
 	sigstore "github.com/sigstore/sigstore-go/pkg/verify"
 	"github.com/sigstore/sigstore/pkg/signature"
@@ -238,12 +240,27 @@ func checkStatement(s *in_toto.Statement, want sign.Subject) error {
 	return nil
 }
 
-// UnverifiedKeyHint returns the hint of the key that a signature bundle claims
-// to be made with, "" when it has none or cannot be read. Anyone can write any
-// hint: it is for listings only.
-func UnverifiedKeyHint(bundleJSON []byte) string {
+// UnverifiedSigner says who claims to have signed: the hint of a key, or whom a
+// certificate names. Anyone can write any hint, and make any certificate: it is
+// for listings only. A bundle that cannot be read has neither.
+func UnverifiedSigner(bundleJSON []byte) (hint string, certified policy.Signer) {
 	e, err := parseEvidence(bundleJSON)
+	if err != nil || e.hint != "" {
+		return hintOf(e), policy.Signer{}
+	}
+	leaf, err := x509.ParseCertificate(e.bundle.GetVerificationMaterial().GetCertificate().GetRawBytes())
 	if err != nil {
+		return "", policy.Signer{}
+	}
+	summary, err := certificate.SummarizeCertificate(leaf)
+	if err != nil {
+		return "", policy.Signer{}
+	}
+	return "", signerOf(&summary)
+}
+
+func hintOf(e *Evidence) string {
+	if e == nil {
 		return ""
 	}
 	return e.hint
