@@ -3,11 +3,14 @@ package verify
 import (
 	"crypto/x509"
 	"encoding/asn1"
+	"encoding/hex"
 	"fmt"
 	"slices"
+	"time"
 
 	in_toto "github.com/in-toto/attestation/go/v1"
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
+	protorekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
 	"github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
 	sigstore "github.com/sigstore/sigstore-go/pkg/verify"
@@ -78,10 +81,32 @@ func (r *TrustedRoot) verify(b *protobundle.Bundle) (*in_toto.Statement, *certif
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := r.inUse(m.GetTlogEntries(), result.VerifiedTimestamps); err != nil {
+		return nil, nil, err
+	}
 	if result.Signature == nil || result.Signature.Certificate == nil || result.Statement == nil {
 		return nil, nil, fmt.Errorf("the verifier names no certificate or no statement")
 	}
 	return result.Statement, result.Signature.Certificate, nil
+}
+
+// inUse insists that the logs of a bundle's entries were in use when it was
+// signed. The library looks at the times of certificate logs and authorities, and
+// not at those of logs whose entries have no time of their own (Rekor v2).
+func (r *TrustedRoot) inUse(entries []*protorekor.TransparencyLogEntry, times []sigstore.TimestampVerificationResult) error {
+	logs := r.material.RekorLogs()
+	for _, e := range entries {
+		log, known := logs[hex.EncodeToString(e.GetLogId().GetKeyId())]
+		if !known {
+			continue // it did not count
+		}
+		for _, at := range times {
+			if at.Timestamp.Before(log.ValidityPeriodStart) || !log.ValidityPeriodEnd.IsZero() && at.Timestamp.After(log.ValidityPeriodEnd) {
+				return fmt.Errorf("the transparency log %s was not in use at %s", log.BaseURL, at.Timestamp.UTC().Format(time.RFC3339))
+			}
+		}
+	}
+	return nil
 }
 
 func signerOf(s *certificate.Summary) policy.Signer {
