@@ -29,6 +29,7 @@ import (
 	"github.com/consign-dev/consign/internal/oci"
 	"github.com/consign-dev/consign/internal/pack"
 	"github.com/consign-dev/consign/internal/publish"
+	"github.com/consign-dev/consign/internal/sign"
 )
 
 // World is one registry with a supplier "acme" and an operator "plant".
@@ -47,6 +48,12 @@ type World struct {
 	Applications []string
 	// Rules are further YAML of the policy for an application, such as its grants.
 	Rules map[string]string
+	// Keyless signs what a party publishes in the place of its key; nil for the key.
+	Keyless *sign.Keyless
+	// Signers is YAML of the policy in the place of the key of acme: whose
+	// signatures count. TrustedRoot is the Sigstore instance "private" of it.
+	Signers     string
+	TrustedRoot []byte
 
 	opts   Options
 	host   *host // nil for a registry with a server of its own
@@ -252,17 +259,23 @@ func (w *World) SetPolicy(more string) {
 		more = "    mayRemove: true\n"
 	}
 	var text strings.Builder
-	fmt.Fprintf(&text, "apiVersion: consign.dev/v1alpha1\nkind: TrustPolicy\nchannels:\n  acme:\n    repository: %s\n    root: acme-root.json\napplications:\n", w.Releases)
+	fmt.Fprintf(&text, "apiVersion: consign.dev/v1alpha1\nkind: TrustPolicy\nchannels:\n  acme:\n    repository: %s\n    root: acme-root.json\n", w.Releases)
+	if w.TrustedRoot != nil {
+		w.write("trusted_root.json", string(w.TrustedRoot))
+		text.WriteString("trustedRoots:\n  private: {file: trusted_root.json}\n")
+	}
+	signers := w.Signers
+	if signers == "" {
+		signers = "        keys:\n          - |\n            " + strings.ReplaceAll(strings.TrimSpace(string(key)), "\n", "\n            ") + "\n"
+	}
+	text.WriteString("applications:\n")
 	for _, id := range w.Applications {
 		fmt.Fprintf(&text, `  - id: %s
     channel: acme
 %s%s    signatures:
       - role: supplier
         threshold: 1
-        keys:
-          - |
-            %s
-`, id, more, w.Rules[id], strings.ReplaceAll(strings.TrimSpace(string(key)), "\n", "\n            "))
+%s`, id, more, w.Rules[id], signers)
 	}
 	_, err = w.Party("plant").SetPolicy(w.Context(), w.Deployments, w.write("policy.yaml", text.String()))
 	w.Must(err)
@@ -375,7 +388,7 @@ func (w *World) TryPublish(party, version string, edit func(dir string)) (digest
 		return "", err
 	}
 	p := w.Party(party)
-	_, err = p.Publish(w.Context(), publish.PublishInput{Channel: w.Releases, Layout: layout, Packed: packed, SigningKey: p.Keys.SigningKey()})
+	_, err = p.Publish(w.Context(), publish.PublishInput{Channel: w.Releases, Layout: layout, Packed: packed, SigningKey: p.Keys.SigningKey(), Keyless: w.Keyless})
 	return packed.Descriptor.Digest, err
 }
 
