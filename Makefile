@@ -41,7 +41,7 @@ ENGINE = go run ./tools/testenv engine run --dir "$(CACHE)" --
 # What "make release" builds for, as GOARCH or GOARCH-GOARM.
 RELEASE := amd64 arm64 arm-7
 
-.PHONY: help build install release check test mutants demo bench fuzz soak interop clean
+.PHONY: help build install release check test mutants goldens demo bench fuzz soak interop clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -108,6 +108,9 @@ fuzz: ## fuzz every parser for FUZZTIME, here 2m
 
 soak: build ## fuzz every parser for FUZZTIME, then repeat the tests for SOAK
 	@$(TOOLS); $(ENGINE) tools/soak.sh '$(FUZZTIME)' '$(SOAK)'
+
+goldens: ## sign the checked-in test bundles anew, with a real private Sigstore
+	@$(TOOLS); go run ./tools/goldens
 
 interop: ## build the programs of others that tests run, and print where they are
 	@$(TOOLS); printf '%s\n' "$$interop" "$$conformance" "$$registry" "$$sigstore"
