@@ -132,7 +132,7 @@ func TestIdentitiesOfAPolicy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Applications[0].Signatures[0].Check([]policy.Signer{released()}); err != nil {
+	if _, err := p.Applications[0].Signatures[0].Check([]policy.Signer{released()}); err != nil {
 		t.Error(err)
 	}
 	for change, want := range map[[2]string]string{
@@ -179,7 +179,7 @@ func TestAttackT12IdentitiesCountOnce(t *testing.T) {
 		"two":                {[]policy.Signer{released(), other}, true},
 		"one and a stranger": {[]policy.Signer{released(), {TrustedRoot: "public", Issuer: issuer, Subject: "https://evil.example"}}, false},
 	} {
-		err := rule.Check(c.found)
+		_, err := rule.Check(c.found)
 		if c.ok && err != nil || !c.ok && !reason.Is(err, reason.Threshold) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -188,10 +188,10 @@ func TestAttackT12IdentitiesCountOnce(t *testing.T) {
 	narrow := wanted()
 	narrow.Subject = workflow
 	rule.Identities = []policy.Identity{wide, narrow}
-	if err := rule.Check([]policy.Signer{released(), other}); err != nil {
+	if _, err := rule.Check([]policy.Signer{released(), other}); err != nil {
 		t.Errorf("in one order: %v", err)
 	}
-	if err := rule.Check([]policy.Signer{other, released()}); err != nil {
+	if _, err := rule.Check([]policy.Signer{other, released()}); err != nil {
 		t.Errorf("in the other order: %v", err)
 	}
 }

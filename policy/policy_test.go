@@ -199,7 +199,7 @@ func TestSignatureRuleCountsDistinctAcceptedKeys(t *testing.T) {
 			for _, id := range c.found {
 				found = append(found, policy.Signer{KeyID: id})
 			}
-			if err := c.rule.Check(found); reason.Of(err) != c.want {
+			if _, err := c.rule.Check(found); reason.Of(err) != c.want {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})
@@ -221,7 +221,7 @@ func FuzzParse(f *testing.F) {
 		}
 		for _, a := range p.Applications {
 			for _, r := range a.Signatures {
-				if err := r.Check(nil); err == nil {
+				if _, err := r.Check(nil); err == nil {
 					t.Errorf("rule %+v is satisfied by nobody", r)
 				}
 			}

@@ -71,16 +71,17 @@ func (r SignatureRule) PublicKeys() ([]crypto.PublicKey, error) {
 // signed, not signatures: a key or identity counts once however often it signed,
 // and only if the rule names it (attack T12). The refusal is threshold when too
 // few of the accepted signed, untrusted-signer or identity when somebody signed
-// but nobody who is accepted did.
-func (r SignatureRule) Check(found []Signer) error {
+// but nobody who is accepted did. It returns those that the rule accepts.
+func (r SignatureRule) Check(found []Signer) ([]Signer, error) {
 	accepted, err := r.keyIDs()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if r.Threshold < 1 {
-		return reason.New(reason.Malformed, "role %q: threshold %d would accept anything", r.Role, r.Threshold)
+		return nil, reason.New(reason.Malformed, "role %q: threshold %d would accept anything", r.Role, r.Threshold)
 	}
 	var fits [][]int
+	var signed []Signer
 	var closest error
 	seen := map[string]bool{}
 	for _, s := range found {
@@ -88,19 +89,19 @@ func (r SignatureRule) Check(found []Signer) error {
 		if len(entries) == 0 {
 			closest = cmp.Or(closest, err)
 		} else if !seen[s.who()] {
-			fits, seen[s.who()] = append(fits, entries), true
+			fits, signed, seen[s.who()] = append(fits, entries), append(signed, s), true
 		}
 	}
 	n := counted(fits)
 	switch {
 	case n >= r.Threshold:
-		return nil
+		return signed, nil
 	case n == 0 && closest != nil:
-		return fmt.Errorf("role %q: %w", r.Role, closest)
+		return nil, fmt.Errorf("role %q: %w", r.Role, closest)
 	case n == 0 && len(found) > 0:
-		return reason.New(reason.UntrustedSigner, "role %q: signed by %s, which the policy does not accept", r.Role, describe(found))
+		return nil, reason.New(reason.UntrustedSigner, "role %q: signed by %s, which the policy does not accept", r.Role, Names(found))
 	default:
-		return reason.New(reason.Threshold, "role %q: %d of the %d accepted signers signed, %d are required", r.Role, n, len(r.Keys)+len(r.Identities), r.Threshold)
+		return nil, reason.New(reason.Threshold, "role %q: %d of the %d accepted signers signed, %d are required", r.Role, n, len(r.Keys)+len(r.Identities), r.Threshold)
 	}
 }
 
@@ -173,7 +174,8 @@ func (r SignatureRule) validate(roots map[string]TrustedRoot) error {
 	return nil
 }
 
-func describe(found []Signer) string {
+// Names lists signers for a message, the first few.
+func Names(found []Signer) string {
 	const most = 4
 	var names []string
 	for _, s := range found[:min(len(found), most)] {

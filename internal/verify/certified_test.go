@@ -82,7 +82,7 @@ func TestCertifiedSignatureNamesItsSigner(t *testing.T) {
 	if got.TrustedRoot != "private" || got.Claims.SourceRepositoryURI != "https://git.example.test/acme/hello" || got.KeyID != "" {
 		t.Errorf("the signer is %+v", got)
 	}
-	if err := release().Check([]policy.Signer{got}); err != nil {
+	if _, err := release().Check([]policy.Signer{got}); err != nil {
 		t.Error(err)
 	}
 	for name, subject := range map[string]string{
@@ -108,7 +108,7 @@ func TestAttackS5CertificatesOfOthers(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if err := release().Check([]policy.Signer{got}); !reason.Is(err, reason.Identity) || !strings.Contains(err.Error(), says) {
+		if _, err := release().Check([]policy.Signer{got}); !reason.Is(err, reason.Identity) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v, want an identity refused that says %s", name, err, says)
 		}
 	}

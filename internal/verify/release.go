@@ -191,10 +191,11 @@ func (r *Release) checkSignatures(ctx context.Context, t *trail, target tufclien
 	}
 	var met []string
 	for _, s := range r.rules.Signatures {
-		if err := r.meet(s, evidence); err != nil {
+		signers, err := r.meet(s, evidence)
+		if err != nil {
 			return t.refuse("signature", rule, target.Digest, reason.Signature, fmt.Errorf("role %s: %w", s.Role, err))
 		}
-		met = append(met, fmt.Sprintf("%s %d of %d", s.Role, s.Threshold, len(s.Keys)+len(s.Identities)))
+		met = append(met, fmt.Sprintf("%s %d of %d: %s", s.Role, s.Threshold, len(s.Keys)+len(s.Identities), policy.Names(signers)))
 	}
 	t.pass("signature", rule, refs[0].Digest, "%s", strings.Join(met, ", "))
 	return nil

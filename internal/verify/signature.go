@@ -13,11 +13,11 @@ import (
 // signature by somebody whom this rule does not name is not an error: evidence
 // for other roles and other operators may lie beside it. A signature that claims
 // an accepted key, or has a certificate of an accepted instance, and does not
-// verify is: somebody changed it.
-func (r *Release) meet(rule policy.SignatureRule, evidence []*Evidence) error {
+// verify is: somebody changed it. Those who were counted are returned.
+func (r *Release) meet(rule policy.SignatureRule, evidence []*Evidence) ([]policy.Signer, error) {
 	accepted, err := r.policy.accepted(rule)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	subject := sign.Subject{Name: channel.ReleaseTarget(r.bundle.Application, r.bundle.Version), Digest: r.digest}
 	var found []policy.Signer
@@ -29,12 +29,12 @@ func (r *Release) meet(rule policy.SignatureRule, evidence []*Evidence) error {
 			continue
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 		found = append(found, signer)
 	}
 	if len(found) == 0 && stranger != nil {
-		return stranger
+		return nil, stranger
 	}
 	return rule.Check(found)
 }
