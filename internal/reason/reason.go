@@ -95,7 +95,7 @@ var table = map[Code]entry{
 	TooSlow:            {Retry, "the source sent too slowly; check the network path, what was received is kept for the next try"},
 	DigestMismatch:     {Person, "the bytes are not the ones that were signed; repair or replace the registry's copy, and find out who changed it"},
 	UntrustedSigner:    {Person, "no key that the policy accepts made this signature; sign with an accepted key or have the operator change the policy"},
-	Threshold:          {Person, "fewer distinct accepted keys signed than are required; collect the missing signatures"},
+	Threshold:          {Person, "fewer distinct accepted keys and identities signed than are required; collect the missing signatures"},
 	Expired:            {Wait, "the metadata is past its expiry date; the channel's owner must run 'publisher channel refresh'"},
 	Freeze:             {Wait, "the registry still serves metadata that has expired; the channel's owner must refresh it, or the registry is withholding updates"},
 	Rollback:           {Person, "the registry serves older metadata than this client has already seen; restore the newest state of the registry"},

@@ -68,7 +68,7 @@ func (r *Release) Evidence() []digest.Digest { return r.evidence }
 func (r *Release) Steps() []Step { return r.steps }
 
 // CheckRelease decides whether a version is released: allowed by the policy,
-// listed by the supplier's channel, signed by enough accepted keys, and whole.
+// listed by the supplier's channel, signed by enough of those whom the policy accepts, and whole.
 func CheckRelease(ctx context.Context, in ReleaseInput, docs Documents) (*Release, error) {
 	t := &trail{}
 	r := &Release{policy: in.Policy}
@@ -180,7 +180,7 @@ func evidenceOf(target tufclient.Target) ([]channel.EvidenceRef, error) {
 }
 
 func (r *Release) checkSignatures(ctx context.Context, t *trail, target tufclient.Target, docs Documents) error {
-	const rule = "every signature rule of the policy is met by distinct accepted keys"
+	const rule = "every signature rule of the policy is met by distinct keys and identities"
 	refs, err := evidenceOf(target)
 	if err != nil {
 		return t.refuse("signature", rule, target.Digest, reason.Signature, err)
