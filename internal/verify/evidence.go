@@ -3,6 +3,7 @@ package verify
 import (
 	"crypto"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -74,7 +75,7 @@ func (e *Evidence) CheckSignature(subject sign.Subject, accepted Accepted) (poli
 }
 
 func (e *Evidence) verify(accepted Accepted) (*in_toto.Statement, policy.Signer, error) {
-	if e.envelope != nil && e.hint == "" && e.bundle.GetVerificationMaterial().GetCertificate() != nil {
+	if e.certified() {
 		return e.verifyCertified(accepted.Roots)
 	}
 	key, id, err := chooseKey(accepted.Keys, e.hint)
@@ -86,6 +87,10 @@ func (e *Evidence) verify(accepted Accepted) (*in_toto.Statement, policy.Signer,
 		return nil, policy.Signer{}, reason.New(reason.Signature, "signature of key %s: %w", id, err)
 	}
 	return statement, policy.Signer{KeyID: id}, nil
+}
+
+func (e *Evidence) certified() bool {
+	return e.bundle.GetVerificationMaterial().GetCertificate() != nil
 }
 
 // verifyCertified tries the instances in the order of their names.
@@ -213,6 +218,9 @@ func minimal(envelope *protodsse.Envelope, hint string) *protobundle.Bundle {
 	}
 }
 
+// errNoSignature is the error of a good statement that attests something else.
+var errNoSignature = errors.New("which is no signature")
+
 // checkStatement insists that a verified statement is a plain signature on
 // exactly this subject: one subject, its name, one sha256 digest.
 func checkStatement(s *in_toto.Statement, want sign.Subject) error {
@@ -220,7 +228,7 @@ func checkStatement(s *in_toto.Statement, want sign.Subject) error {
 		return fmt.Errorf("is on a statement of type %.100q, not %q", s.GetType(), sign.StatementType)
 	}
 	if s.GetPredicateType() != sign.PredicateType {
-		return fmt.Errorf("is on a statement with predicate type %.100q, which is no signature (%q)", s.GetPredicateType(), sign.PredicateType)
+		return fmt.Errorf("is on a statement with predicate type %.100q, %w (%q)", s.GetPredicateType(), errNoSignature, sign.PredicateType)
 	}
 	if n := len(s.GetSubject()); n != 1 {
 		return fmt.Errorf("is on a statement with %d subjects, not one", n)

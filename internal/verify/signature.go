@@ -1,6 +1,8 @@
 package verify
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 
 	"github.com/consign-dev/consign/internal/channel"
@@ -9,11 +11,12 @@ import (
 	"github.com/consign-dev/consign/policy"
 )
 
-// meet counts who of those that one rule accepts signed, among the evidence. A
-// signature by somebody whom this rule does not name is not an error: evidence
-// for other roles and other operators may lie beside it. A signature that claims
-// an accepted key, or has a certificate of an accepted instance, and does not
-// verify is: somebody changed it. Those who were counted are returned.
+// meet counts who of those that one rule accepts signed, among the evidence, and
+// returns them. Evidence that does not count is no error as long as enough does:
+// signatures for other roles and other operators, and statements that are no
+// signatures, may lie beside it, and an authority that the policy has dropped
+// must not take with it what was signed anew. But a signature that claims an
+// accepted key and does not verify is one: somebody changed it.
 func (r *Release) meet(rule policy.SignatureRule, evidence []*Evidence) ([]policy.Signer, error) {
 	accepted, err := r.policy.accepted(rule)
 	if err != nil {
@@ -21,22 +24,25 @@ func (r *Release) meet(rule policy.SignatureRule, evidence []*Evidence) ([]polic
 	}
 	subject := sign.Subject{Name: channel.ReleaseTarget(r.bundle.Application, r.bundle.Version), Digest: r.digest}
 	var found []policy.Signer
-	var stranger error
+	var stranger, broken error
 	for _, e := range evidence {
 		signer, err := e.CheckSignature(subject, accepted)
-		if reason.Is(err, reason.UntrustedSigner) {
+		switch {
+		case err == nil:
+			found = append(found, signer)
+		case reason.Is(err, reason.UntrustedSigner):
 			stranger = err
-			continue
-		}
-		if err != nil {
+		case e.certified() || errors.Is(err, errNoSignature):
+			broken = err
+		default:
 			return nil, err
 		}
-		found = append(found, signer)
 	}
-	if len(found) == 0 && stranger != nil {
-		return nil, stranger
+	signers, err := rule.Check(found)
+	if why := cmp.Or(broken, stranger); err != nil && why != nil && len(found) == 0 {
+		return nil, why
 	}
-	return rule.Check(found)
+	return signers, err
 }
 
 // accepted are the keys and the Sigstore instances of a rule.
