@@ -73,16 +73,15 @@ install: ## install the programs and systemd units under DESTDIR and PREFIX (aft
 	done
 	chmod 0644 '$(DESTDIR)$(PREFIX)'/lib/systemd/system/consign-*
 
-# tools/sigstore is vetted with the flag that it is built with, so that nothing is
-# compiled twice, and tidied with -e: a test of Fulcio's, which we neither build
-# nor run, imports chainguard.dev/sdk, which not every module proxy serves.
+# tools/sigstore is left out: what tidy makes of it differs with the module proxy,
+# since a test of Fulcio's, which is neither built nor run here, imports a module
+# that not all of them serve. A build that is not tidy fails in tools/tool.sh.
 check: ## formatting, vet, staticcheck, tidy modules, import rules (no engine needed)
 	@echo "check: gofmt"; files=$$(gofmt -l .); test -z "$$files" || { echo "run gofmt -w on:" $$files >&2; exit 1; }
 	@echo "check: shell"; for f in .ci/run demo/*.sh tools/*.sh; do bash -n "$$f"; done
-	@echo "check: go vet"; go vet ./...; go vet -tags faults ./internal/fault; go -C tools/sigstore vet -trimpath ./...
+	@echo "check: go vet"; go vet ./...; go vet -tags faults ./internal/fault
 	@echo "check: staticcheck"; "$$(tools/tool.sh lint)/staticcheck" ./...
-	@echo "check: go mod tidy"; for m in . tools/lint tools/interop tools/conformance tools/registry; do go -C $$m mod tidy -diff; done; \
-		go -C tools/sigstore mod tidy -e -diff 2>/dev/null
+	@echo "check: go mod tidy"; for m in . tools/lint tools/interop tools/conformance tools/registry; do go -C $$m mod tidy -diff; done
 	@echo "check: import rules, dependencies, documents"; go test -count=1 ./internal/architecture
 
 # The rows that the last commit changed are mutated first; a narrowed run leaves
