@@ -80,6 +80,8 @@ type Application struct {
 	Channel string `yaml:"channel"`
 	// Signatures must all be satisfied; there is at least one.
 	Signatures []SignatureRule `yaml:"signatures"`
+	// Attestations must all be satisfied, too.
+	Attestations []AttestationRule `yaml:"attestations"`
 	// MinimumVersion is the SemVer version below which nothing is installed,
 	// whatever an order says. Empty means no floor.
 	MinimumVersion string `yaml:"minimumVersion"`
@@ -131,6 +133,9 @@ func Parse(data []byte) (*TrustPolicy, error) {
 		a := &p.Applications[i]
 		a.OnNoGood, a.Drift = cmp.Or(a.OnNoGood, Keep), cmp.Or(a.Drift, Correct)
 		a.DataPolicy = cmp.Or(a.DataPolicy, Keep)
+		for j := range a.Attestations {
+			a.Attestations[j].About = cmp.Or(a.Attestations[j].About, AboutBundle)
+		}
 		for _, s := range p.ReservedPorts {
 			ports, _ := parsePorts(s)
 			a.Grants.ports = append(a.Grants.ports, ports)

@@ -145,6 +145,7 @@ func publishCommand(g *globals) *cobra.Command {
 	var f channelFlags
 	var pf packFlags
 	var sf signFlags
+	var af attestFlags
 	cmd := &cobra.Command{
 		Use:   "publish DIRECTORY --channel REPOSITORY",
 		Short: "pack, push, sign, and list a package in a release channel",
@@ -157,6 +158,10 @@ directory must hold the keys of targets, snapshot and timestamp.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			keyless, err := sf.keyless(time.Now())
+			if err != nil {
+				return err
+			}
+			attestations, err := af.read()
 			if err != nil {
 				return err
 			}
@@ -184,6 +189,7 @@ directory must hold the keys of targets, snapshot and timestamp.`,
 			}
 			done, err := p.Publish(cmd.Context(), publish.PublishInput{
 				Channel: f.channel, Layout: layout, Packed: res, SigningKey: cmp.Or(sf.key, p.Keys.SigningKey()), Keyless: keyless,
+				Attestations: attestations,
 			})
 			if err != nil {
 				return err
@@ -194,6 +200,7 @@ directory must hold the keys of targets, snapshot and timestamp.`,
 	f.addFlags(cmd, true)
 	pf.addFlags(cmd)
 	sf.addFlags(cmd)
+	af.addFlags(cmd)
 	return cmd
 }
 

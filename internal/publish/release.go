@@ -2,7 +2,6 @@ package publish
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -17,7 +16,6 @@ import (
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/sign"
 	"github.com/consign-dev/consign/internal/tufclient"
-	"github.com/consign-dev/consign/internal/tufrepo"
 )
 
 // PublishInput is one release.
@@ -32,6 +30,8 @@ type PublishInput struct {
 	SigningKey string
 	// Keyless, if not nil, signs the bundle in the place of a key.
 	Keyless *sign.Keyless
+	// Attestations are attached beside the signature.
+	Attestations []Attestation
 }
 
 // Published says what a release is.
@@ -51,7 +51,12 @@ type Published struct {
 // released under a version never changes.
 func (p *Publisher) Publish(ctx context.Context, in PublishInput) (*Published, error) {
 	var out *Published
-	evidence := ocispec.Descriptor{} // made once, however often the listing is tried
+	for _, a := range in.Attestations {
+		if err := a.concerns(in.Packed.Bundle, in.Packed.Descriptor.Digest); err != nil {
+			return nil, err
+		}
+	}
+	var evidence []ocispec.Descriptor // made once, however often the listing is tried
 	err := p.change(ctx, in.Channel, channel.KindReleases, func(s *session) error {
 		var err error
 		out, err = s.publish(ctx, in, &evidence)
@@ -63,7 +68,7 @@ func (p *Publisher) Publish(ctx context.Context, in PublishInput) (*Published, e
 	return out, nil
 }
 
-func (s *session) publish(ctx context.Context, in PublishInput, evidence *ocispec.Descriptor) (*Published, error) {
+func (s *session) publish(ctx context.Context, in PublishInput, evidence *[]ocispec.Descriptor) (*Published, error) {
 	b, desc := in.Packed.Bundle, in.Packed.Descriptor
 	place, err := channel.AppRepository(in.Channel, b.Application)
 	if err != nil {
@@ -96,26 +101,17 @@ func (s *session) publish(ctx context.Context, in PublishInput, evidence *ocispe
 }
 
 // list signs the bundle and makes it a target.
-func (s *session) list(ctx context.Context, in PublishInput, repo *oci.Repository, name string, evidence *ocispec.Descriptor) error {
-	desc := in.Packed.Descriptor
-	if evidence.Digest == "" {
-		var err error
-		if *evidence, err = s.p.signBundle(ctx, in, repo, name); err != nil {
+func (s *session) list(ctx context.Context, in PublishInput, repo *oci.Repository, name string, evidence *[]ocispec.Descriptor) error {
+	if len(*evidence) == 0 {
+		made, err := s.p.signBundle(ctx, in, repo, name)
+		if err != nil {
 			return err
 		}
+		*evidence = made
 	}
-	custom, err := json.Marshal(channel.ReleaseCustom{Evidence: []channel.EvidenceRef{{Digest: evidence.Digest, Size: evidence.Size}}})
-	if err != nil {
-		return err
-	}
-	target := tufrepo.Target{Digest: desc.Digest, Length: desc.Size, Custom: custom}
-	if err := s.tuf.SetTarget(tufrepo.Targets, name, target); err != nil {
-		return err
-	}
-	if err := channel.Retain(ctx, repo, desc.Digest, evidence.Digest); err != nil {
-		return err
-	}
-	return s.commit(ctx, nil)
+	var custom channel.ReleaseCustom
+	custom.Evidence, _ = addEvidence(nil, *evidence)
+	return s.listEvidence(ctx, repo, name, in.Packed.Descriptor, custom)
 }
 
 // pushBundle sends the bundle with all its parts, looks for each of them in the
@@ -176,27 +172,28 @@ func tagPart(ctx context.Context, from *oci.Layout, to *oci.Repository, desc oci
 }
 
 // signBundle makes the evidence and attaches it to the bundle.
-func (p *Publisher) signBundle(ctx context.Context, in PublishInput, repo *oci.Repository, name string) (ocispec.Descriptor, error) {
-	signer, err := p.signer(in)
+func (p *Publisher) signBundle(ctx context.Context, in PublishInput, repo *oci.Repository, name string) ([]ocispec.Descriptor, error) {
+	by := func() (sign.Signer, error) { return p.signer(in.SigningKey, in.Keyless) }
+	signer, err := by()
 	if err != nil {
-		return ocispec.Descriptor{}, err
+		return nil, err
 	}
 	signed, err := sign.Bundle(ctx, sign.Subject{Name: name, Digest: in.Packed.Descriptor.Digest}, signer)
 	if err != nil {
-		return ocispec.Descriptor{}, err
+		return nil, err
 	}
-	layer := newBlob(bundle.MediaTypeEvidence, signed)
-	data, desc, err := bundle.BuildEvidence(bundle.Evidence{Subject: in.Packed.Descriptor, Layer: layer.desc, PredicateType: sign.PredicateType})
+	signature, err := pushEvidence(ctx, repo, in.Packed.Descriptor, signed, sign.PredicateType)
 	if err != nil {
-		return desc, err
+		return nil, err
 	}
-	return desc, artifact{manifest: desc, data: data, blobs: []blob{layer}}.push(ctx, repo)
+	more, err := attach(ctx, repo, in.Packed.Descriptor, in.Attestations, by)
+	return append([]ocispec.Descriptor{signature}, more...), err
 }
 
-func (p *Publisher) signer(in PublishInput) (sign.Signer, error) {
-	if in.Keyless != nil {
-		return in.Keyless, nil
+func (p *Publisher) signer(file string, keyless *sign.Keyless) (sign.Signer, error) {
+	if keyless != nil {
+		return keyless, nil
 	}
-	key, err := p.Keys.load(in.SigningKey)
+	key, err := p.Keys.load(file)
 	return sign.Key{Private: key}, err
 }

@@ -16,9 +16,9 @@ import (
 	"github.com/consign-dev/consign/policy"
 )
 
-// maxEvidence bounds the pieces of evidence for one release. Each costs a
+// MaxEvidence bounds the pieces of evidence for one release. Each costs a
 // public-key operation; a release with more than a few is a flood.
-const maxEvidence = 32
+const MaxEvidence = 32
 
 // ReleaseInput names a release and the policy to judge it by.
 type ReleaseInput struct {
@@ -173,8 +173,8 @@ func evidenceOf(target tufclient.Target) ([]channel.EvidenceRef, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", target.Name, err)
 	}
-	if n := len(custom.Evidence); n == 0 || n > maxEvidence {
-		return nil, reason.New(reason.Signature, "%s names %d pieces of evidence: 1 to %d are allowed", target.Name, n, maxEvidence)
+	if n := len(custom.Evidence); n == 0 || n > MaxEvidence {
+		return nil, reason.New(reason.Signature, "%s names %d pieces of evidence: 1 to %d are allowed", target.Name, n, MaxEvidence)
 	}
 	return custom.Evidence, nil
 }
@@ -198,7 +198,7 @@ func (r *Release) checkSignatures(ctx context.Context, t *trail, target tufclien
 		met = append(met, fmt.Sprintf("%s %d of %d: %s", s.Role, s.Threshold, len(s.Keys)+len(s.Identities), policy.Names(signers)))
 	}
 	t.pass("signature", rule, refs[0].Digest, "%s", strings.Join(met, ", "))
-	return nil
+	return r.checkAttestations(t, evidence)
 }
 
 func (r *Release) readEvidence(ctx context.Context, refs []channel.EvidenceRef, docs Documents) ([]*Evidence, error) {

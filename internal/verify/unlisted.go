@@ -48,6 +48,9 @@ func RehearseUnlisted(ctx context.Context, in UnlistedInput, docs Documents) (*R
 	for _, s := range release.rules.Signatures {
 		r.note("the signatures of role %s, %d of %d: nothing is signed yet", s.Role, s.Threshold, len(s.Keys)+len(s.Identities))
 	}
+	for _, a := range release.rules.Attestations {
+		r.note("the attestation %s, %d of %d: nothing is attested yet", a.Name, a.Threshold, len(a.Keys)+len(a.Identities))
+	}
 	if in.Policy != nil {
 		r.note("the listing in release channel %s", release.rules.Channel)
 	}

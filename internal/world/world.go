@@ -50,6 +50,9 @@ type World struct {
 	Rules map[string]string
 	// Keyless signs what a party publishes in the place of its key; nil for the key.
 	Keyless *sign.Keyless
+	// Attest makes the statements that are attached to what a party publishes, given
+	// the digest of the bundle; nil for none.
+	Attest func(bundle digest.Digest) []string
 	// Signers is YAML of the policy in the place of the key of acme: whose
 	// signatures count. TrustedRoot is the Sigstore instance "private" of it.
 	Signers     string
@@ -388,8 +391,22 @@ func (w *World) TryPublish(party, version string, edit func(dir string)) (digest
 		return "", err
 	}
 	p := w.Party(party)
-	_, err = p.Publish(w.Context(), publish.PublishInput{Channel: w.Releases, Layout: layout, Packed: packed, SigningKey: p.Keys.SigningKey(), Keyless: w.Keyless})
+	_, err = p.Publish(w.Context(), publish.PublishInput{Channel: w.Releases, Layout: layout, Packed: packed, SigningKey: p.Keys.SigningKey(), Keyless: w.Keyless, Attestations: w.attestations(packed.Descriptor.Digest)})
 	return packed.Descriptor.Digest, err
+}
+
+// attestations are the statements of Attest, read from files as a publisher does.
+func (w *World) attestations(bundle digest.Digest) []publish.Attestation {
+	if w.Attest == nil {
+		return nil
+	}
+	var out []publish.Attestation
+	for n, text := range w.Attest(bundle) {
+		a, err := publish.ReadAttestation(w.write(fmt.Sprintf("statement-%d.json", n), text), "")
+		w.Must(err)
+		out = append(out, a)
+	}
+	return out
 }
 
 // Deploy orders a version of hello for a device.

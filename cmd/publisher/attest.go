@@ -1,0 +1,102 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/consign-dev/consign/internal/channel"
+	"github.com/consign-dev/consign/internal/cli"
+	"github.com/consign-dev/consign/internal/publish"
+	"github.com/consign-dev/consign/policy"
+)
+
+// attestFlags name the files that are attached to a release.
+type attestFlags struct{ provenance, any []string }
+
+func (f *attestFlags) addFlags(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringArrayVar(&f.provenance, "provenance", nil, "attach the SLSA v1 provenance in `FILE`: a statement, or a Sigstore bundle of the builder (repeatable)")
+	flags.StringArrayVar(&f.any, "attestation", nil, "attach the in-toto statement in `FILE`, or a Sigstore bundle that holds one (repeatable)")
+}
+
+func (f *attestFlags) read() ([]publish.Attestation, error) {
+	var out []publish.Attestation
+	for _, kind := range []struct {
+		files         []string
+		predicateType string
+	}{{f.provenance, policy.SLSAProvenance}, {f.any, ""}} {
+		for _, file := range kind.files {
+			a, err := publish.ReadAttestation(file, kind.predicateType)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, a)
+		}
+	}
+	return out, nil
+}
+
+func attestCommand(g *globals) *cobra.Command {
+	var f channelFlags
+	var af attestFlags
+	var sf signFlags
+	cmd := &cobra.Command{
+		Use:   "attest APPLICATION@VERSION --channel REPOSITORY --attestation FILE",
+		Short: "add evidence to a release that is published",
+		Long: `Attest attaches provenance or other statements to a released bundle and lists
+them in the channel. The bundle stays what it is, and so does what was ordered.
+A bare statement is signed as a bundle is; one in a Sigstore bundle is attached
+as its signer made it. Either must be about the bundle or one of its parts.`,
+		Example: "  publisher attest line-monitor@1.4.0 --channel registry.example/acme/releases --provenance provenance.sigstore.json",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			app, version, err := splitRelease(args[0])
+			if err != nil {
+				return err
+			}
+			attestations, err := af.read()
+			if err != nil {
+				return err
+			}
+			if len(attestations) == 0 {
+				return cli.Usage("nothing to attach: give --provenance or --attestation")
+			}
+			keyless, err := sf.keyless(time.Now())
+			if err != nil {
+				return err
+			}
+			p, err := f.publisher(cmd, g, nil)
+			if err != nil {
+				return err
+			}
+			if err := p.CheckKeys(channel.KindReleases); err != nil {
+				return err
+			}
+			done, err := p.Attest(cmd.Context(), publish.AttestInput{
+				Channel: f.channel, Application: app, Version: version, Attestations: attestations,
+				SigningKey: cmp.Or(sf.key, p.Keys.SigningKey()), Keyless: keyless,
+			})
+			if err != nil {
+				return err
+			}
+			return cli.Out(cmd).Print(done, func(w io.Writer) { writeAttested(w, done) })
+		},
+	}
+	f.addFlags(cmd, true)
+	af.addFlags(cmd)
+	sf.addFlags(cmd)
+	return cmd
+}
+
+func writeAttested(w io.Writer, p *publish.Published) {
+	verb := "attested"
+	if p.Unchanged {
+		verb = "attested already, unchanged:"
+	}
+	fmt.Fprintf(w, "%s %s %s\n", verb, p.Application, p.Version)
+	fmt.Fprintf(w, "  bundle  %s@%s\n", cli.Safe(p.Repository), p.Bundle)
+}

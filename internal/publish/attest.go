@@ -1,0 +1,214 @@
+package publish
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/consign-dev/consign/internal/bundle"
+	"github.com/consign-dev/consign/internal/channel"
+	"github.com/consign-dev/consign/internal/durable"
+	"github.com/consign-dev/consign/internal/gather"
+	"github.com/consign-dev/consign/internal/oci"
+	"github.com/consign-dev/consign/internal/reason"
+	"github.com/consign-dev/consign/internal/sign"
+	"github.com/consign-dev/consign/internal/tufrepo"
+	"github.com/consign-dev/consign/internal/verify"
+)
+
+// Attestation is what is said of a release beside its signature: an in-toto
+// statement, which is signed as the bundle is, or a Sigstore bundle with one that
+// somebody else has signed, such as the builder.
+type Attestation struct {
+	file string
+	data []byte
+	said verify.Unverified
+}
+
+// ReadAttestation reads an attestation from a file. predicateType, if not "", is
+// the only one that is taken.
+func ReadAttestation(file, predicateType string) (Attestation, error) {
+	data, err := durable.ReadFile(file, verify.MaxSignatureBytes)
+	if err != nil {
+		return Attestation{}, fmt.Errorf("read attestation: %w", err)
+	}
+	said, err := verify.ReadUnverified(data)
+	if err != nil {
+		return Attestation{}, fmt.Errorf("%s: %w", file, err)
+	}
+	switch {
+	case predicateType != "" && said.PredicateType != predicateType:
+		return Attestation{}, reason.New(reason.Attestation, "%s: predicateType %.200q, want %s", file, said.PredicateType, predicateType)
+	case said.PredicateType == sign.PredicateType:
+		return Attestation{}, reason.New(reason.Attestation, "%s is a signature, and says nothing else about its subject", file)
+	}
+	return Attestation{file, data, said}, nil
+}
+
+// concerns insists that an attestation is about a bundle or one of its parts.
+func (a Attestation) concerns(b *bundle.Bundle, whole digest.Digest) error {
+	parts := []string{whole.Encoded(), b.Package.Digest.Encoded()}
+	for _, c := range b.Components {
+		parts = append(parts, c.Manifest.Digest.Encoded())
+	}
+	for _, i := range b.Images {
+		parts = append(parts, i.Manifest.Digest.Encoded())
+	}
+	for _, s := range a.said.Subjects {
+		if slices.Contains(parts, s) {
+			return nil
+		}
+	}
+	return reason.New(reason.Attestation, "%s is about sha256:%s (%d subject(s)): neither the bundle %s nor a component, an image or the package in it", a.file, a.said.Subjects[0], len(a.said.Subjects), whole)
+}
+
+// evidence signs what is not signed yet, and pushes it.
+func (a Attestation) evidence(ctx context.Context, repo *oci.Repository, subject ocispec.Descriptor, by func() (sign.Signer, error)) (ocispec.Descriptor, error) {
+	signed := a.data
+	if !a.said.Signed {
+		signer, err := by()
+		if err != nil {
+			return ocispec.Descriptor{}, err
+		}
+		if signed, err = signer.Sign(ctx, a.data); err != nil {
+			return ocispec.Descriptor{}, fmt.Errorf("%s: %w", a.file, err)
+		}
+	}
+	return pushEvidence(ctx, repo, subject, signed, a.said.PredicateType)
+}
+
+func pushEvidence(ctx context.Context, repo *oci.Repository, subject ocispec.Descriptor, signed []byte, predicateType string) (ocispec.Descriptor, error) {
+	layer := newBlob(bundle.MediaTypeEvidence, signed)
+	data, desc, err := bundle.BuildEvidence(bundle.Evidence{Subject: subject, Layer: layer.desc, PredicateType: predicateType})
+	if err != nil {
+		return desc, err
+	}
+	return desc, artifact{manifest: desc, data: data, blobs: []blob{layer}}.push(ctx, repo)
+}
+
+// AttestInput is what is added to a release.
+type AttestInput struct {
+	// Channel is the release channel's repository.
+	Channel string
+	// Application and Version name the release.
+	Application, Version string
+	Attestations         []Attestation
+	// SigningKey and Keyless are as in [PublishInput].
+	SigningKey string
+	Keyless    *sign.Keyless
+}
+
+// Attest adds evidence to a release. The bundle stays what it is: its digest and
+// what was ordered do not change.
+func (p *Publisher) Attest(ctx context.Context, in AttestInput) (*Published, error) {
+	out := &Published{Application: in.Application, Version: in.Version, Channel: in.Channel}
+	var made []ocispec.Descriptor // once, however often the listing is tried
+	err := p.change(ctx, in.Channel, channel.KindReleases, func(s *session) error {
+		return s.attest(ctx, in, out, &made)
+	})
+	return out, err
+}
+
+func (s *session) attest(ctx context.Context, in AttestInput, out *Published, made *[]ocispec.Descriptor) error {
+	name := channel.ReleaseTarget(in.Application, in.Version)
+	listed, err := s.meta.Target(name)
+	if err != nil {
+		return reason.New(reason.NotReleased, "%s: %w", name, err)
+	}
+	place, err := channel.AppRepository(in.Channel, in.Application)
+	if err != nil {
+		return err
+	}
+	out.Bundle, out.Repository = listed.Digest, place
+	repo, err := s.p.Client.Repository(place)
+	if err != nil {
+		return err
+	}
+	subject, err := checkConcerns(ctx, repo, listed.Digest, listed.Length, in.Attestations)
+	if err != nil {
+		return err
+	}
+	if len(*made) == 0 {
+		by := func() (sign.Signer, error) { return s.p.signer(in.SigningKey, in.Keyless) }
+		if *made, err = attach(ctx, repo, subject, in.Attestations, by); err != nil {
+			return err
+		}
+	}
+	custom, err := channel.ParseReleaseCustom(listed.Custom)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	custom.Evidence, out.Unchanged = addEvidence(custom.Evidence, *made)
+	if out.Unchanged {
+		return nil
+	}
+	return s.listEvidence(ctx, repo, name, subject, custom)
+}
+
+// checkConcerns reads a bundle and checks that attestations are about it.
+func checkConcerns(ctx context.Context, repo *oci.Repository, d digest.Digest, size int64, list []Attestation) (ocispec.Descriptor, error) {
+	data, err := gather.Remote{Repository: repo}.Manifest(ctx, d, size)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	b, err := bundle.Parse(data)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	for _, a := range list {
+		if err := a.concerns(b, d); err != nil {
+			return ocispec.Descriptor{}, err
+		}
+	}
+	return ocispec.Descriptor{MediaType: ocispec.MediaTypeImageIndex, Digest: d, Size: size}, nil
+}
+
+func attach(ctx context.Context, repo *oci.Repository, subject ocispec.Descriptor, list []Attestation, by func() (sign.Signer, error)) ([]ocispec.Descriptor, error) {
+	var out []ocispec.Descriptor
+	for _, a := range list {
+		desc, err := a.evidence(ctx, repo, subject, by)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, desc)
+	}
+	return out, nil
+}
+
+// addEvidence adds what is not listed yet.
+func addEvidence(listed []channel.EvidenceRef, made []ocispec.Descriptor) (all []channel.EvidenceRef, unchanged bool) {
+	unchanged = true
+	for _, desc := range made {
+		if !slices.ContainsFunc(listed, func(e channel.EvidenceRef) bool { return e.Digest == desc.Digest }) {
+			listed, unchanged = append(listed, channel.EvidenceRef{Digest: desc.Digest, Size: desc.Size}), false
+		}
+	}
+	return listed, unchanged
+}
+
+// listEvidence makes a bundle with its evidence a target and commits it.
+func (s *session) listEvidence(ctx context.Context, repo *oci.Repository, name string, subject ocispec.Descriptor, custom channel.ReleaseCustom) error {
+	if n := len(custom.Evidence); n > verify.MaxEvidence {
+		return reason.New(reason.TooLarge, "%s would have %d pieces of evidence, at most %d are read", name, n, verify.MaxEvidence)
+	}
+	data, err := json.Marshal(custom)
+	if err != nil {
+		return err
+	}
+	target := tufrepo.Target{Digest: subject.Digest, Length: subject.Size, Custom: data}
+	if err := s.tuf.SetTarget(tufrepo.Targets, name, target); err != nil {
+		return err
+	}
+	keep := []digest.Digest{subject.Digest}
+	for _, e := range custom.Evidence {
+		keep = append(keep, e.Digest)
+	}
+	if err := channel.Retain(ctx, repo, keep...); err != nil {
+		return err
+	}
+	return s.commit(ctx, nil)
+}
