@@ -32,11 +32,11 @@ func (r *TrustedRoot) certified(b *protobundle.Bundle) (*in_toto.Statement, poli
 	if err != nil {
 		return nil, policy.Signer{}, reason.New(reason.Malformed, "certificate: %w", err)
 	}
-	if !r.issued(leaf) {
-		return nil, policy.Signer{}, reason.New(reason.UntrustedSigner, "its certificate (%.200q) is from no authority of the trusted root", leaf.Issuer)
-	}
 	statement, summary, err := r.verify(b)
-	if err != nil {
+	switch {
+	case err != nil && !r.issued(leaf):
+		return nil, policy.Signer{}, reason.New(reason.UntrustedSigner, "its certificate (%.200q) is from no authority of the trusted root", leaf.Issuer)
+	case err != nil:
 		return nil, policy.Signer{}, reason.New(reason.Signature, "made with a certificate: %w", err)
 	}
 	if n := subjects(leaf); n > 1 {
