@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -55,7 +56,8 @@ func (r AttestationRule) Signers() SignatureRule {
 
 // Attestation is a statement that was verified.
 type Attestation struct {
-	Signer        Signer
+	// Signers is who made it: one, or the same under several trusted roots.
+	Signers       []Signer
 	PredicateType string
 	// Subjects are the SHA-256 digests of what it is about, in hex.
 	Subjects []string
@@ -72,44 +74,62 @@ type Subjects struct {
 // Check decides whether attestations satisfy the rule: for the bundle, or for
 // each image, enough of those whom it accepts have made one that says what it
 // demands. The refusal has reason attestation where there is none of the type,
-// else that of what is wrong with the one that came closest.
+// else that of what is wrong with one that there is.
 func (r AttestationRule) Check(found []Attestation, about Subjects) error {
 	subjects := []string{about.Bundle}
 	if r.About == AboutImages {
 		subjects = about.Images
 	}
+	if len(subjects) == 0 {
+		return reason.New(reason.Attestation, "attestation %s: the bundle has no image that it could be about", r.Name)
+	}
+	good, unfit := r.fitting(found, about)
 	for _, subject := range subjects {
-		if err := r.checkSubject(found, subject, about); err != nil {
+		err := r.checkSubject(good, subject)
+		if reason.Is(err, reason.Attestation) && unfit != nil {
+			err = unfit // there is one, and this is why it does not count
+		}
+		if err != nil {
 			return fmt.Errorf("attestation %s of sha256:%s: %w", r.Name, subject, err)
 		}
 	}
 	return nil
 }
 
-func (r AttestationRule) checkSubject(found []Attestation, subject string, about Subjects) error {
-	var signers []Signer
-	var unfit error
+// fitting are the attestations of the type, by somebody whom the rule accepts,
+// that say what it demands, each looked at once. The error says what is wrong
+// with the first other one; what strangers say is told only if nobody else does.
+func (r AttestationRule) fitting(found []Attestation, about Subjects) (good []Attestation, unfit error) {
+	one := r.Signers()
+	one.Threshold = 1
+	var stranger error
 	for _, a := range found {
-		if a.PredicateType != r.PredicateType || !slices.Contains(a.Subjects, subject) {
+		if a.PredicateType != r.PredicateType {
 			continue
 		}
-		if err := r.checkPredicate(a, about); err != nil {
-			unfit = err
-			continue
+		if _, err := one.Check(a.Signers); err != nil {
+			stranger = cmp.Or(stranger, err)
+		} else if err := r.checkPredicate(a, about); err != nil {
+			unfit = cmp.Or(unfit, err)
+		} else {
+			good = append(good, a)
 		}
-		signers = append(signers, a.Signer)
 	}
-	_, err := r.Signers().Check(signers)
-	switch {
-	case err == nil:
-		return nil
-	case len(signers) > 0:
-		return err
-	case unfit != nil:
-		return unfit
-	default:
+	return good, cmp.Or(unfit, stranger)
+}
+
+func (r AttestationRule) checkSubject(good []Attestation, subject string) error {
+	var signers []Signer
+	for _, a := range good {
+		if slices.Contains(a.Subjects, subject) {
+			signers = append(signers, a.Signers...)
+		}
+	}
+	if len(signers) == 0 {
 		return reason.New(reason.Attestation, "there is none of type %s", r.PredicateType)
 	}
+	_, err := r.Signers().Check(signers)
+	return err
 }
 
 func (r AttestationRule) checkPredicate(a Attestation, about Subjects) error {
@@ -120,8 +140,10 @@ func (r AttestationRule) checkPredicate(a Attestation, about Subjects) error {
 	if err != nil {
 		return err
 	}
-	if err := p.agrees(a.Signer); err != nil {
-		return err
+	for _, s := range a.Signers {
+		if err := p.agrees(s); err != nil {
+			return err
+		}
 	}
 	if r.Provenance == nil {
 		return nil

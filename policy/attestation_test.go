@@ -59,7 +59,7 @@ func built(dependencies ...dependency) policy.Attestation {
 		dependencies = []dependency{git(tagged, commit), material(imageA), material(imageB)}
 	}
 	return policy.Attestation{
-		Signer: s, PredicateType: policy.SLSAProvenance, Subjects: []string{wholeID}, Predicate: predicate(hosted, buildType, dependencies...),
+		Signers: []policy.Signer{s}, PredicateType: policy.SLSAProvenance, Subjects: []string{wholeID}, Predicate: predicate(hosted, buildType, dependencies...),
 	}
 }
 
@@ -93,8 +93,8 @@ func TestAttackS19Absence(t *testing.T) {
 		"an older type":      {func(a *policy.Attestation) { a.PredicateType = "https://slsa.dev/provenance/v0.2" }, reason.Attestation, "there is none"},
 		"an image alone":     {func(a *policy.Attestation) { a.Subjects = []string{imageA} }, reason.Attestation, "there is none"},
 		"nothing":            {func(a *policy.Attestation) { a.Subjects = nil }, reason.Attestation, "there is none"},
-		"somebody else":      {func(a *policy.Attestation) { a.Signer.Subject = "https://github.com/evil/app" }, reason.Identity, "subject"},
-		"a key":              {func(a *policy.Attestation) { a.Signer = policy.Signer{KeyID: "k"} }, reason.UntrustedSigner, "not accept"},
+		"somebody else":      {func(a *policy.Attestation) { a.Signers[0].Subject = "https://github.com/evil/app" }, reason.Identity, "subject"},
+		"a key":              {func(a *policy.Attestation) { a.Signers = []policy.Signer{{KeyID: "k"}} }, reason.UntrustedSigner, "not accept"},
 		"no predicate":       {func(a *policy.Attestation) { a.Predicate = nil }, reason.Malformed, "provenance"},
 		"an empty predicate": {func(a *policy.Attestation) { a.Predicate = []byte("{}") }, reason.Provenance, "certificate"},
 		"another's case": {func(a *policy.Attestation) {
@@ -161,6 +161,19 @@ func TestAttestationsOfImages(t *testing.T) {
 	}
 	if err := rule.Check([]policy.Attestation{one, built()}, about); !reason.Is(err, reason.Attestation) || !strings.Contains(err.Error(), imageB) {
 		t.Errorf("one of two images: %v", err)
+	}
+}
+
+// TestAttackS19NothingToBeAbout: a bundle without images has none that is attested.
+func TestAttackS19NothingToBeAbout(t *testing.T) {
+	none := policy.Subjects{Bundle: wholeID}
+	rule := demand()
+	if err := rule.Check([]policy.Attestation{built()}, none); !reason.Is(err, reason.Provenance) {
+		t.Errorf("materials: %v", err)
+	}
+	rule.About, rule.Provenance = policy.AboutImages, nil
+	if err := rule.Check([]policy.Attestation{built()}, none); !reason.Is(err, reason.Attestation) {
+		t.Errorf("about: %v", err)
 	}
 }
 

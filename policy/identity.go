@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/consign-dev/consign/internal/reason"
@@ -69,23 +70,49 @@ type Claims struct {
 // claim is one of Claims by its name in a policy.
 type claim struct{ name, value string }
 
-func (c Claims) list() []claim {
-	return []claim{
-		{"buildSignerURI", c.BuildSignerURI},
-		{"buildSignerDigest", c.BuildSignerDigest},
-		{"runnerEnvironment", c.RunnerEnvironment},
-		{"sourceRepositoryURI", c.SourceRepositoryURI},
-		{"sourceRepositoryDigest", c.SourceRepositoryDigest},
-		{"sourceRepositoryRef", c.SourceRepositoryRef},
-		{"sourceRepositoryIdentifier", c.SourceRepositoryIdentifier},
-		{"sourceRepositoryOwnerURI", c.SourceRepositoryOwnerURI},
-		{"sourceRepositoryOwnerIdentifier", c.SourceRepositoryOwnerIdentifier},
-		{"buildConfigURI", c.BuildConfigURI},
-		{"buildConfigDigest", c.BuildConfigDigest},
-		{"buildTrigger", c.BuildTrigger},
-		{"runInvocationURI", c.RunInvocationURI},
-		{"sourceRepositoryVisibilityAtSigning", c.SourceRepositoryVisibilityAtSigning},
+var claimNames = []string{
+	"buildSignerURI",
+	"buildSignerDigest",
+	"runnerEnvironment",
+	"sourceRepositoryURI",
+	"sourceRepositoryDigest",
+	"sourceRepositoryRef",
+	"sourceRepositoryIdentifier",
+	"sourceRepositoryOwnerURI",
+	"sourceRepositoryOwnerIdentifier",
+	"buildConfigURI",
+	"buildConfigDigest",
+	"buildTrigger",
+	"runInvocationURI",
+	"sourceRepositoryVisibilityAtSigning",
+}
+
+// texts are the values in the order of claimNames.
+func (c *Claims) texts() []*string {
+	return []*string{
+		&c.BuildSignerURI,
+		&c.BuildSignerDigest,
+		&c.RunnerEnvironment,
+		&c.SourceRepositoryURI,
+		&c.SourceRepositoryDigest,
+		&c.SourceRepositoryRef,
+		&c.SourceRepositoryIdentifier,
+		&c.SourceRepositoryOwnerURI,
+		&c.SourceRepositoryOwnerIdentifier,
+		&c.BuildConfigURI,
+		&c.BuildConfigDigest,
+		&c.BuildTrigger,
+		&c.RunInvocationURI,
+		&c.SourceRepositoryVisibilityAtSigning,
 	}
+}
+
+func (c Claims) list() []claim {
+	var out []claim
+	for n, text := range c.texts() {
+		out = append(out, claim{claimNames[n], *text})
+	}
+	return out
 }
 
 // Check decides whether a signer is this identity. The refusal has reason
@@ -148,7 +175,14 @@ func (i Identity) validate(roots map[string]TrustedRoot) error {
 func ProposeIdentity(s Signer) Identity {
 	c := s.Claims
 	c.BuildSignerDigest, c.SourceRepositoryDigest, c.BuildConfigDigest, c.RunInvocationURI = "", "", "", ""
-	return Identity{TrustedRoot: s.TrustedRoot, Issuer: s.Issuer, Subject: s.Subject, Claims: c}
+	i := Identity{TrustedRoot: s.TrustedRoot, Issuer: s.Issuer, Subject: s.Subject, Claims: c}
+	// Nothing of what anybody may write into a certificate becomes a pattern.
+	for _, text := range append(i.Claims.texts(), &i.Subject) {
+		if isPattern(*text) {
+			*text = "^" + regexp.QuoteMeta(*text) + "$"
+		}
+	}
+	return i
 }
 
 // Text is the identity as an entry of a policy's identities.

@@ -195,3 +195,67 @@ func TestAttackT12IdentitiesCountOnce(t *testing.T) {
 		t.Errorf("in the other order: %v", err)
 	}
 }
+
+// TestWhatIsWrittenSaysSomething: a template with a variable that was not set
+// leaves a demand empty, which must not be no demand.
+func TestWhatIsWrittenSaysSomething(t *testing.T) {
+	good := `          - {trustedRoot: public, issuer: https://token.example.com, subject: https://github.com/acme/app, claims: {buildTrigger: push}}
+`
+	for _, change := range [][2]string{
+		{"buildTrigger: push", "buildTrigger: ''"}, {"buildTrigger: push", "buildTrigger: ' '"}, {"buildTrigger: push", "buildTrigger: null"},
+		{"buildTrigger: push", "buildTrigger: "}, {"claims: {buildTrigger: push}", "claims: {}"}, {"claims: {buildTrigger: push}", "claims: null"},
+	} {
+		text := keyless(strings.Replace(good, change[0], change[1], 1), 1)
+		if _, err := policy.Parse([]byte(text)); !reason.Is(err, reason.Malformed) || !strings.Contains(err.Error(), "signatures[0].identities[0]") {
+			t.Errorf("%q: %v", change[1], err)
+		}
+	}
+	for _, more := range []string{"attestations:", "attestations: []", "attestations: null"} {
+		if _, err := policy.Parse([]byte(keyless(good, 1) + "    " + more + "\n")); !reason.Is(err, reason.Malformed) || !strings.Contains(err.Error(), "attestations") {
+			t.Errorf("%q: %v", more, err)
+		}
+	}
+}
+
+// TestProposedIdentityIsNoPattern: a certificate that anybody made must not turn
+// into a pattern by way of what "publisher inspect" prints.
+func TestProposedIdentityIsNoPattern(t *testing.T) {
+	s := released()
+	s.Subject, s.Claims.BuildTrigger = "^.*$", "^pu.h$"
+	i := policy.ProposeIdentity(s)
+	if err := i.Check(s); err != nil {
+		t.Errorf("it does not accept whom it is made from: %v", err)
+	}
+	if err := i.Check(released()); err == nil {
+		t.Error("it accepts somebody else")
+	}
+	text, err := i.Text()
+	if err != nil || !strings.Contains(text, `\.\*`) {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
+// TestOneSignerUnderTwoRoots: whoever is certified twice, or under two instances,
+// is one, and satisfies what any of the certificates does.
+func TestOneSignerUnderTwoRoots(t *testing.T) {
+	old, poor, other := released(), released(), released()
+	old.TrustedRoot = "old"
+	poor.Claims = policy.Claims{}
+	other.Subject = strings.Replace(workflow, "v1.2.3", "v1.2.4", 1)
+	loose := wanted()
+	loose.Claims = policy.Claims{}
+	rule := policy.SignatureRule{Role: "supplier", Threshold: 1, Identities: []policy.Identity{wanted()}}
+	if _, err := rule.Check([]policy.Signer{old, released()}); err != nil {
+		t.Errorf("under the second root: %v", err)
+	}
+	rule = policy.SignatureRule{Role: "supplier", Threshold: 2, Identities: []policy.Identity{wanted(), loose}}
+	other.Claims = policy.Claims{}
+	for _, found := range [][]policy.Signer{{poor, released(), other}, {other, poor, released()}, {released(), poor, other}} {
+		if _, err := rule.Check(found); err != nil {
+			t.Errorf("%v", err)
+		}
+	}
+	if _, err := rule.Check([]policy.Signer{poor, released()}); !reason.Is(err, reason.Threshold) {
+		t.Errorf("one counts twice: %v", err)
+	}
+}

@@ -129,6 +129,9 @@ func Parse(data []byte) (*TrustPolicy, error) {
 	if err := p.validate(); err != nil {
 		return nil, reason.Wrap(reason.Malformed, fmt.Errorf("trust policy: %w", err))
 	}
+	if err := checkWritten(data); err != nil {
+		return nil, reason.Wrap(reason.Malformed, fmt.Errorf("trust policy: %w", err))
+	}
 	for i := range p.Applications {
 		a := &p.Applications[i]
 		a.OnNoGood, a.Drift = cmp.Or(a.OnNoGood, Keep), cmp.Or(a.Drift, Correct)

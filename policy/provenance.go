@@ -3,7 +3,6 @@ package policy
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/consign-dev/consign/internal/reason"
@@ -110,7 +109,7 @@ func splitSource(address, commit string) source {
 // source (attack S6). A certificate that names none agrees with everything.
 func (p *provenance) agrees(s Signer) error {
 	c := s.Claims
-	if c.SourceRepositoryURI == "" && c.SourceRepositoryDigest == "" {
+	if c.SourceRepositoryURI == "" && c.SourceRepositoryDigest == "" && c.SourceRepositoryRef == "" {
 		return nil
 	}
 	src, err := p.source()
@@ -160,9 +159,15 @@ func fits(name, want, got string) error {
 
 // covers insists that the build took in each image by its digest.
 func (p *provenance) covers(images []string) error {
+	if len(images) == 0 {
+		return reason.New(reason.Provenance, "materials: the bundle has no image that they could cover")
+	}
+	taken := map[string]bool{}
+	for _, d := range p.BuildDefinition.ResolvedDependencies {
+		taken[d.Digest["sha256"]] = true
+	}
 	for _, image := range images {
-		taken := func(d resource) bool { return d.Digest["sha256"] == image }
-		if !slices.ContainsFunc(p.BuildDefinition.ResolvedDependencies, taken) {
+		if !taken[image] {
 			return reason.New(reason.Provenance, "materials: image sha256:%s is not among the resolved dependencies", image)
 		}
 	}

@@ -83,13 +83,18 @@ func (r SignatureRule) Check(found []Signer) ([]Signer, error) {
 	var fits [][]int
 	var signed []Signer
 	var closest error
-	seen := map[string]bool{}
+	place := map[string]int{} // in fits, of who signed
 	for _, s := range found {
 		entries, err := r.entries(accepted, s)
-		if len(entries) == 0 {
+		at, seen := place[s.who()]
+		switch {
+		case len(entries) == 0:
 			closest = cmp.Or(closest, err)
-		} else if !seen[s.who()] {
-			fits, signed, seen[s.who()] = append(fits, entries), append(signed, s), true
+		case seen: // with another certificate, or under another trusted root
+			fits[at] = append(fits[at], entries...)
+		default:
+			place[s.who()] = len(fits)
+			fits, signed = append(fits, entries), append(signed, s)
 		}
 	}
 	n := counted(fits)

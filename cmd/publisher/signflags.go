@@ -45,7 +45,7 @@ func (f *signFlags) keyless(now time.Time) (*sign.Keyless, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--signing-config %s: %w", f.config, err)
 	}
-	source := idtoken.Source{File: f.token, Command: f.command, Env: os.Getenv}
+	source := idtoken.Source{File: f.token, Command: f.command, Stderr: os.Stderr, Env: os.Getenv}
 	return &sign.Keyless{Services: services, Token: func(ctx context.Context) (string, error) {
 		return source.Token(ctx, sign.Audience)
 	}}, nil

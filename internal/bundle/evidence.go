@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"fmt"
 	"regexp"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -69,8 +70,18 @@ func (e *Evidence) check() error {
 	if err := checkDescriptor("evidence: subject", s, MaxManifestBytes); err != nil {
 		return err
 	}
-	if !predicatePattern.MatchString(e.PredicateType) {
-		return malformed("evidence: predicate type %q: want an http or https URI", e.PredicateType)
+	if err := CheckPredicateType(e.PredicateType); err != nil {
+		return fmt.Errorf("evidence: %w", err)
 	}
 	return checkLayer("evidence: layer", e.Layer, MediaTypeEvidence, MaxDocumentBytes)
+}
+
+// CheckPredicateType refuses what evidence cannot be listed under: anything but
+// an http or https URI of printable ASCII (in-toto Attestation Framework v1,
+// Statement, predicateType, as far as it is in use).
+func CheckPredicateType(text string) error {
+	if !predicatePattern.MatchString(text) {
+		return malformed("predicate type %.200q: want an http or https URI", text)
+	}
+	return nil
 }

@@ -55,9 +55,8 @@ func askGitHub(ctx context.Context, address, bearer, audience string) (string, e
 	}
 	var answer struct {
 		Value string `json:"value"`
-		Count int    `json:"count"`
 	}
-	if err := strictjson.Unmarshal(data, &answer, strictjson.Limits{Bytes: maxToken, Depth: 8}); err != nil {
+	if err := strictjson.UnmarshalOpen(data, &answer, strictjson.Limits{Bytes: maxToken, Depth: 8}); err != nil {
 		return "", fmt.Errorf("ask %s for a token: %w", u.Host, err)
 	}
 	return answer.Value, nil

@@ -7,13 +7,14 @@
 package idtoken
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os/exec"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/consign-dev/consign/internal/durable"
 	"github.com/consign-dev/consign/internal/reason"
@@ -36,8 +37,10 @@ const (
 type Source struct {
 	// File holds a token.
 	File string
-	// Command is run by the shell; it prints a token.
+	// Command is run by the shell; it prints a token. What it says on standard error
+	// goes to Stderr, which may be nil, and into no error: some print tokens there.
 	Command string
+	Stderr  io.Writer
 	// Env reads an environment variable.
 	Env func(name string) string
 }
@@ -64,7 +67,7 @@ func (s Source) read(ctx context.Context, audience string) (string, error) {
 		data, err := durable.ReadFile(s.File, maxToken)
 		return string(data), err
 	case s.Command != "":
-		return run(ctx, s.Command)
+		return run(ctx, s.Command, s.Stderr)
 	case s.Env(githubURL) != "":
 		return askGitHub(ctx, s.Env(githubURL), s.Env(githubToken), audience)
 	case s.Env(gitlabToken) != "":
@@ -87,18 +90,19 @@ func (s Source) name() string {
 	}
 }
 
-// run returns what a command prints, which is bounded; what it says on standard
-// error is part of the error if it fails.
-func run(ctx context.Context, command string) (string, error) {
+// run returns what a command prints, which is bounded.
+func run(ctx context.Context, command string, stderr io.Writer) (string, error) {
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command)
-	var out, said limited
-	cmd.Stdout, cmd.Stderr = &out, &said
+	// What it started may hold the pipe open when it is gone.
+	cmd.WaitDelay = time.Second
+	var out limited
+	cmd.Stdout, cmd.Stderr = &out, stderr
 	err := cmd.Run()
 	switch {
 	case ctx.Err() != nil:
 		return "", ctx.Err()
 	case err != nil:
-		return "", fmt.Errorf("the command for a token: %w: %.500s", err, bytes.TrimSpace(said.kept))
+		return "", fmt.Errorf("the command for a token: %w", err)
 	}
 	return string(out.kept), nil
 }

@@ -88,7 +88,7 @@ func TestTokenIsRefused(t *testing.T) {
 		"empty":             {idtoken.Source{File: file(t, "")}, "no token"},
 		"two lines":         {idtoken.Source{File: file(t, token+"\n"+token)}, "no token"},
 		"huge file":         {idtoken.Source{File: file(t, strings.Repeat("a", 1<<20))}, "65536"},
-		"command fails":     {idtoken.Source{Command: "echo told >&2; exit 3"}, "exit status 3: told"},
+		"command fails":     {idtoken.Source{Command: "echo planted >&2; exit 3"}, "exit status 3"},
 		"command floods":    {idtoken.Source{Command: "yes"}, "token"},
 		"in the clear":      {idtoken.Source{Env: env(away)}, "in the clear"},
 		"redirected":        {idtoken.Source{Env: env(answers(302, ""))}, "redirect"},

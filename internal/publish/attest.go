@@ -2,6 +2,7 @@ package publish
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -29,6 +30,10 @@ type Attestation struct {
 	said verify.Unverified
 }
 
+// signatureRoom is what a Sigstore bundle has beside the statement: certificate,
+// log entry, timestamp.
+const signatureRoom = 24 << 10
+
 // ReadAttestation reads an attestation from a file. predicateType, if not "", is
 // the only one that is taken.
 func ReadAttestation(file, predicateType string) (Attestation, error) {
@@ -43,6 +48,10 @@ func ReadAttestation(file, predicateType string) (Attestation, error) {
 	switch {
 	case predicateType != "" && said.PredicateType != predicateType:
 		return Attestation{}, reason.New(reason.Attestation, "%s: predicateType %.200q, want %s", file, said.PredicateType, predicateType)
+	case bundle.CheckPredicateType(said.PredicateType) != nil:
+		return Attestation{}, fmt.Errorf("%s: %w", file, bundle.CheckPredicateType(said.PredicateType))
+	case base64.StdEncoding.EncodedLen(len(data)) > verify.MaxSignatureBytes-signatureRoom && !said.Signed:
+		return Attestation{}, reason.New(reason.TooLarge, "%s has %d bytes: signed, it would be longer than the %d bytes that devices read", file, len(data), verify.MaxSignatureBytes)
 	case said.PredicateType == sign.PredicateType:
 		return Attestation{}, reason.New(reason.Attestation, "%s is a signature, and says nothing else about its subject", file)
 	}
@@ -81,7 +90,12 @@ func (a Attestation) evidence(ctx context.Context, repo *oci.Repository, subject
 	return pushEvidence(ctx, repo, subject, signed, a.said.PredicateType)
 }
 
+// pushEvidence pushes what a device can read: what is listed and cannot be read is
+// of no use to anybody, and cannot be taken off the list.
 func pushEvidence(ctx context.Context, repo *oci.Repository, subject ocispec.Descriptor, signed []byte, predicateType string) (ocispec.Descriptor, error) {
+	if _, err := verify.ParseEvidence(signed); err != nil {
+		return ocispec.Descriptor{}, fmt.Errorf("no device would read it as it is signed: %w", err)
+	}
 	layer := newBlob(bundle.MediaTypeEvidence, signed)
 	data, desc, err := bundle.BuildEvidence(bundle.Evidence{Subject: subject, Layer: layer.desc, PredicateType: predicateType})
 	if err != nil {
@@ -132,15 +146,18 @@ func (s *session) attest(ctx context.Context, in AttestInput, out *Published, ma
 	if err != nil {
 		return err
 	}
+	custom, err := channel.ParseReleaseCustom(listed.Custom)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if n := len(custom.Evidence) + len(in.Attestations); n > verify.MaxEvidence {
+		return reason.New(reason.TooLarge, "%s would have %d pieces of evidence, at most %d are read", name, n, verify.MaxEvidence)
+	}
 	if len(*made) == 0 {
 		by := func() (sign.Signer, error) { return s.p.signer(in.SigningKey, in.Keyless) }
 		if *made, err = attach(ctx, repo, subject, in.Attestations, by); err != nil {
 			return err
 		}
-	}
-	custom, err := channel.ParseReleaseCustom(listed.Custom)
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
 	}
 	custom.Evidence, out.Unchanged = addEvidence(custom.Evidence, *made)
 	if out.Unchanged {
@@ -192,9 +209,6 @@ func addEvidence(listed []channel.EvidenceRef, made []ocispec.Descriptor) (all [
 
 // listEvidence makes a bundle with its evidence a target and commits it.
 func (s *session) listEvidence(ctx context.Context, repo *oci.Repository, name string, subject ocispec.Descriptor, custom channel.ReleaseCustom) error {
-	if n := len(custom.Evidence); n > verify.MaxEvidence {
-		return reason.New(reason.TooLarge, "%s would have %d pieces of evidence, at most %d are read", name, n, verify.MaxEvidence)
-	}
 	data, err := json.Marshal(custom)
 	if err != nil {
 		return err

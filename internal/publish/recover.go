@@ -214,5 +214,5 @@ func commandOf(name string) string {
 	if _, ok := channel.DeviceOf(name); ok {
 		return "'publisher deploy', 'undeploy' or 'device add'"
 	}
-	return "'publisher publish'"
+	return "'publisher publish' or 'attest'"
 }

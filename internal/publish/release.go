@@ -16,6 +16,7 @@ import (
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/sign"
 	"github.com/consign-dev/consign/internal/tufclient"
+	"github.com/consign-dev/consign/internal/verify"
 )
 
 // PublishInput is one release.
@@ -51,6 +52,9 @@ type Published struct {
 // released under a version never changes.
 func (p *Publisher) Publish(ctx context.Context, in PublishInput) (*Published, error) {
 	var out *Published
+	if n := 1 + len(in.Attestations); n > verify.MaxEvidence {
+		return nil, reason.New(reason.TooLarge, "%d attestations, at most %d are read", n-1, verify.MaxEvidence-1)
+	}
 	for _, a := range in.Attestations {
 		if err := a.concerns(in.Packed.Bundle, in.Packed.Descriptor.Digest); err != nil {
 			return nil, err
@@ -92,6 +96,9 @@ func (s *session) publish(ctx context.Context, in PublishInput, evidence *[]ocis
 	}
 	if err := s.p.pushBundle(ctx, in, repo); err != nil {
 		return nil, err
+	}
+	if listed.Digest == desc.Digest && len(in.Attestations) > 0 {
+		return nil, reason.New(reason.Exists, "%s is published already: 'publisher attest' adds evidence to it", name)
 	}
 	if listed.Digest == desc.Digest {
 		out.Unchanged = true

@@ -7,6 +7,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"net/url"
 	"time"
 
@@ -54,6 +56,9 @@ func ParseSigningConfig(data []byte, now time.Time) (*Services, error) {
 	if err != nil {
 		return nil, reason.New(reason.Malformed, "signing configuration: caUrls: %w", err)
 	}
+	if err := checkAddress(ca.URL); err != nil {
+		return nil, reason.New(reason.Malformed, "signing configuration: caUrls: %w", err)
+	}
 	s.fulcio = []root.Service{ca}
 	if s.logs, err = root.SelectServices(c.RekorLogURLs(), c.RekorLogURLsConfig(), sign.RekorAPIVersions, now); err != nil {
 		return nil, reason.New(reason.Malformed, "signing configuration: rekorTlogUrls: %w", err)
@@ -62,6 +67,36 @@ func ParseSigningConfig(data []byte, now time.Time) (*Services, error) {
 		return nil, reason.New(reason.Malformed, "signing configuration: tsaUrls: %w", err)
 	}
 	return s, nil
+}
+
+// checkAddress insists that an identity token can be sent there.
+func checkAddress(address string) error {
+	u, err := url.Parse(address)
+	if err != nil {
+		return err
+	}
+	ip := net.ParseIP(u.Hostname())
+	if u.Scheme != "https" && u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("%.200q: an identity token would be sent in the clear; only https, or this machine", address)
+	}
+	return nil
+}
+
+// direct takes an answer from nobody but whom was asked: a redirect would carry
+// the token elsewhere. It gives an error for one that sigstore-go would try to
+// read when it has closed it.
+type direct struct{}
+
+func (direct) RoundTrip(req *http.Request) (*http.Response, error) {
+	res, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	if code := res.StatusCode; code/100 == 3 || code/100 == 5 || code == http.StatusTooManyRequests {
+		_ = res.Body.Close()
+		return nil, fmt.Errorf("answers %s", res.Status)
+	}
+	return res, nil
 }
 
 // Keyless signs with a key that is made for one signature and forgotten, and a
@@ -90,7 +125,7 @@ func (k Keyless) Sign(ctx context.Context, statement []byte) ([]byte, error) {
 	}
 	opts := sign.BundleOptions{
 		Context:                    ctx,
-		CertificateProvider:        sign.NewFulcio(&sign.FulcioOptions{BaseURL: k.Services.fulcio[0].URL, Timeout: serviceTimeout, Retries: serviceRetries}),
+		CertificateProvider:        sign.NewFulcio(&sign.FulcioOptions{BaseURL: k.Services.fulcio[0].URL, Timeout: serviceTimeout, Transport: direct{}}),
 		CertificateProviderOptions: &sign.CertificateProviderOptions{IDToken: token},
 	}
 	for _, s := range k.Services.tsas {

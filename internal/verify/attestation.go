@@ -32,10 +32,11 @@ type inTotoStatement struct {
 
 // attestation verifies the statement of evidence, whatever it says.
 func (e *Evidence) attestation(accepted Accepted) (policy.Attestation, error) {
-	_, signer, err := e.verify(accepted)
+	_, signers, err := e.verify(accepted)
 	if err != nil {
 		return policy.Attestation{}, err
 	}
+	signer := signers[0]
 	// The library has verified exactly these bytes (attack S1).
 	var s inTotoStatement
 	limits := strictjson.Limits{Bytes: MaxSignatureBytes, Depth: maxSignatureDepth}
@@ -45,7 +46,7 @@ func (e *Evidence) attestation(accepted Accepted) (policy.Attestation, error) {
 	if s.Type != sign.StatementType {
 		return policy.Attestation{}, reason.New(reason.Signature, "statement of %s has type %.100q, not %q", signer, s.Type, sign.StatementType)
 	}
-	a := policy.Attestation{Signer: signer, PredicateType: s.PredicateType, Predicate: s.Predicate}
+	a := policy.Attestation{Signers: signers, PredicateType: s.PredicateType, Predicate: s.Predicate}
 	a.Subjects, err = s.subjects()
 	if err != nil {
 		return policy.Attestation{}, fmt.Errorf("statement of %s: %w", signer, err)

@@ -4,8 +4,11 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/hex"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	in_toto "github.com/in-toto/attestation/go/v1"
@@ -16,6 +19,7 @@ import (
 	sigstore "github.com/sigstore/sigstore-go/pkg/verify"
 
 	"github.com/consign-dev/consign/internal/reason"
+	"github.com/consign-dev/consign/internal/strictjson"
 	"github.com/consign-dev/consign/policy"
 )
 
@@ -39,10 +43,25 @@ func (r *TrustedRoot) certified(b *protobundle.Bundle) (*in_toto.Statement, poli
 	case err != nil:
 		return nil, policy.Signer{}, reason.New(reason.Signature, "made with a certificate: %w", err)
 	}
-	if n := subjects(leaf); n > 1 {
-		return nil, policy.Signer{}, reason.New(reason.Identity, "the certificate names %d subjects, and exactly one is read", n)
+	signer := signerOf(summary)
+	return statement, signer, wholeSubject(leaf, signer)
+}
+
+// wholeSubject insists that a certificate names one subject, and that nothing of
+// it was lost on the way: Go leaves an empty fragment out of a URI, so that the
+// branch "main#" would pass for "main" (attack S4).
+func wholeSubject(leaf *x509.Certificate, s policy.Signer) error {
+	n, err := subjects(leaf)
+	if err != nil {
+		return reason.New(reason.Malformed, "certificate: %w", err)
 	}
-	return statement, signerOf(summary), nil
+	if n != 1 {
+		return reason.New(reason.Identity, "the certificate names %d subjects, and exactly one is read", n)
+	}
+	if by := s.Claims.BuildSignerURI; by != s.Subject && strings.TrimRight(by, "#") == s.Subject {
+		return reason.New(reason.Identity, "the certificate is for %.200q, of which its subject leaves a part out", by)
+	}
+	return nil
 }
 
 // issued reports whether an authority of the instance issued a certificate, at
@@ -58,14 +77,31 @@ func (r *TrustedRoot) issued(leaf *x509.Certificate) bool {
 
 var subjectAltName = asn1.ObjectIdentifier{2, 5, 29, 17} // RFC 5280, 4.2.1.6
 
-func subjects(leaf *x509.Certificate) int {
-	return len(leaf.URIs) + len(leaf.EmailAddresses) + len(leaf.DNSNames) + len(leaf.IPAddresses)
+// subjects counts the names of a certificate, of whatever kind they are.
+func subjects(leaf *x509.Certificate) (int, error) {
+	n := 0
+	for _, e := range leaf.Extensions {
+		if !e.Id.Equal(subjectAltName) {
+			continue
+		}
+		var names []asn1.RawValue
+		if rest, err := asn1.Unmarshal(e.Value, &names); err != nil || len(rest) > 0 {
+			return 0, fmt.Errorf("subject alternative name: %v, %d bytes too many", err, len(rest))
+		}
+		n += len(names)
+	}
+	return n, nil
 }
 
 func (r *TrustedRoot) verify(b *protobundle.Bundle) (*in_toto.Statement, *certificate.Summary, error) {
 	m := b.GetVerificationMaterial()
 	if n := max(len(m.GetTlogEntries()), len(m.GetTimestampVerificationData().GetRfc3161Timestamps())); n > maxMaterial {
 		return nil, nil, fmt.Errorf("%d log entries or timestamps, at most %d are read", n, maxMaterial)
+	}
+	for _, e := range m.GetTlogEntries() {
+		if err := checkEntry(e); err != nil {
+			return nil, nil, err
+		}
 	}
 	entity, err := bundle.NewBundle(b)
 	if err != nil {
@@ -88,6 +124,37 @@ func (r *TrustedRoot) verify(b *protobundle.Bundle) (*in_toto.Statement, *certif
 		return nil, nil, fmt.Errorf("the verifier names no certificate or no statement")
 	}
 	return result.Statement, result.Signature.Certificate, nil
+}
+
+// maxEntryBody bounds what a log keeps of one signature; a certificate and a
+// signature are some 4 KiB.
+const maxEntryBody = 32 << 10
+
+// checkEntry insists on a proof that the log has the entry, where its promise
+// would do for the library, and refuses what only a request to a log holds: the
+// library would verify each of its signatures with each of its keys, for hours
+// (attack S15).
+func checkEntry(e *protorekor.TransparencyLogEntry) error {
+	if e.GetInclusionProof() == nil {
+		return errors.New("a log entry without an inclusion proof")
+	}
+	var body struct {
+		Spec struct {
+			Proposed json.RawMessage `json:"proposedContent"`
+			Content  struct {
+				Envelope struct {
+					Payload json.RawMessage `json:"payload"`
+				} `json:"envelope"`
+			} `json:"content"`
+		} `json:"spec"`
+	}
+	if err := strictjson.UnmarshalOpen(e.GetCanonicalizedBody(), &body, strictjson.Limits{Bytes: maxEntryBody, Depth: maxSignatureDepth}); err != nil {
+		return fmt.Errorf("log entry: %w", err)
+	}
+	if body.Spec.Proposed != nil || body.Spec.Content.Envelope.Payload != nil {
+		return errors.New("a log entry that is a request to a log")
+	}
+	return nil
 }
 
 // inUse insists that the logs of a bundle's entries were in use when it was

@@ -48,7 +48,7 @@ func checkCertified(data, trustedRoot []byte, subject sign.Subject) (policy.Sign
 	if err != nil {
 		return policy.Signer{}, err
 	}
-	return e.CheckSignature(subject, verify.Accepted{Roots: map[string]*verify.TrustedRoot{"private": root}})
+	return only(e.CheckSignature(subject, verify.Accepted{Roots: map[string]*verify.TrustedRoot{"private": root}}))
 }
 
 // release is the rule that the pipeline of acme/hello satisfies.
@@ -144,10 +144,32 @@ func flipped(text any) string {
 	return base64.StdEncoding.EncodeToString(data)
 }
 
+func body(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
+
+// TestAttackS15RequestsToALog: an entry whose text is what somebody would ask a
+// log to verify, with as many keys and signatures as they like, is not looked at.
+func TestAttackS15RequestsToALog(t *testing.T) {
+	for name, text := range map[string]string{
+		"dsse":    `{"apiVersion":"0.0.1","kind":"dsse","spec":{"proposedContent":{"envelope":"{}","verifiers":[]}}}`,
+		"intoto":  `{"apiVersion":"0.0.2","kind":"intoto","spec":{"content":{"envelope":{"payload":"","signatures":[]}}}}`,
+		"long":    `{"kind":"` + strings.Repeat("x", 40<<10) + `"}`,
+		"no JSON": "x",
+		"two":     `{"spec":{}}{"spec":{}}`,
+		"case":    `{"spec":{"ProposedContent":{}}}`,
+	} {
+		data := edited(t, "tag", func(d map[string]any) { entry(d)["canonicalizedBody"] = body(text) })
+		if got, err := checkCertified(data, golden(t, "trusted_root"), signed); !reason.Is(err, reason.Signature) || got.Subject != "" || !strings.Contains(err.Error(), "log entry") {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+}
+
 // TestEntryIsRebuilt: what a log entry says is made from the signature, not read,
 // so another text there changes nothing.
 func TestEntryIsRebuilt(t *testing.T) {
-	data := edited(t, "tag", func(d map[string]any) { entry(d)["canonicalizedBody"] = flipped(entry(d)["canonicalizedBody"]) })
+	data := edited(t, "tag", func(d map[string]any) {
+		entry(d)["canonicalizedBody"] = entry(other(t))["canonicalizedBody"]
+	})
 	if _, err := checkCertified(data, golden(t, "trusted_root"), signed); err != nil {
 		t.Error(err)
 	}
@@ -182,6 +204,14 @@ func TestAttackS11PartsOfABundle(t *testing.T) {
 		"no timestamp":       {func(d map[string]any) { delete(material(d), "timestampVerificationData") }, "no timestamp"},
 		"no log entry":       {func(d map[string]any) { delete(material(d), "tlogEntries") }, "log"},
 		"no inclusion proof": {func(d map[string]any) { delete(entry(d), "inclusionProof") }, ""},
+		"a second entry without a proof": {func(d map[string]any) {
+			e := other(t)
+			delete(entry(e), "inclusionProof")
+			material(d)["tlogEntries"] = append(material(d)["tlogEntries"].([]any), entry(e))
+		}, "inclusion proof"},
+		"a second timestamp of another's": {func(d map[string]any) {
+			stamps(d)["rfc3161Timestamps"] = append(stamps(d)["rfc3161Timestamps"].([]any), stamps(other(t))["rfc3161Timestamps"].([]any)...)
+		}, "timestamp"},
 		"another's timestamp": {func(d map[string]any) {
 			material(d)["timestampVerificationData"] = material(other(t))["timestampVerificationData"]
 		}, "timestamp"},
@@ -250,6 +280,16 @@ func TestAttackS13AnotherRoot(t *testing.T) {
 	} {
 		if got, err := checkCertified(golden(t, "tag"), edited(t, "trusted_root", edit), signed); err == nil || got.Subject != "" {
 			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+	// Under two roots that share an authority the signer is named for the one whose
+	// log it is, whatever the order of their names.
+	changed := ok(verify.ParseTrustedRoot(edited(t, "trusted_root", func(doc map[string]any) { authority(doc, "ctlogs")["rawBytes"] = otherKey(t) })))
+	genuine := ok(verify.ParseTrustedRoot(golden(t, "trusted_root")))
+	for _, name := range []string{"a", "z"} {
+		got, err := only(ok(verify.ParseEvidence(golden(t, "tag"))).CheckSignature(signed, verify.Accepted{Roots: map[string]*verify.TrustedRoot{"m": changed, name: genuine}}))
+		if err != nil || got.TrustedRoot != name {
+			t.Errorf("beside another root: %+v, %v", got, err)
 		}
 	}
 	// No root at all, and one that the rule does not name.

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/x509"
 	"errors"
@@ -48,66 +49,82 @@ type Evidence struct {
 	envelope *protodsse.Envelope
 	// hint names the key; "" for a bundle with a certificate.
 	hint string
+	// unreadable says why it is none of the accepted form; all else is empty then.
+	unreadable error
 }
 
 // CheckSignature verifies a signature on subject by one of the accepted and
-// returns whose it is. The refusals are
+// returns whose it is: one signer, or the same under several instances. The
+// refusals are
 //
 //   - untrusted-signer: it names none of the accepted keys, or a certificate of
 //     none of the instances;
 //   - signature: it names an accepted key that did not make the signature, or
 //     lacks what shows that its certificate was valid, or it is good and about
 //     something else;
-//   - identity: its certificate names several.
+//   - identity: its certificate does not name one subject, wholly;
+//   - malformed, too-large: it could not be read.
 //
 // The bundle's key hint chooses the key to try and decides nothing more: a
 // wrong hint can only cost the signature. Log entries and time stamps beside a
 // key are not looked at.
-func (e *Evidence) CheckSignature(subject sign.Subject, accepted Accepted) (policy.Signer, error) {
-	statement, signer, err := e.verify(accepted)
+func (e *Evidence) CheckSignature(subject sign.Subject, accepted Accepted) ([]policy.Signer, error) {
+	statement, signers, err := e.verify(accepted)
 	if err != nil {
-		return policy.Signer{}, fmt.Errorf("signature bundle: %w", err)
+		return nil, fmt.Errorf("signature bundle: %w", err)
 	}
 	if err := checkStatement(statement, subject); err != nil {
-		return policy.Signer{}, reason.New(reason.Signature, "signature of %s: %w", signer, err)
+		return nil, reason.New(reason.Signature, "signature of %s: %w", signers[0], err)
 	}
-	return signer, nil
+	return signers, nil
 }
 
-func (e *Evidence) verify(accepted Accepted) (*in_toto.Statement, policy.Signer, error) {
-	if e.certified() {
+func (e *Evidence) verify(accepted Accepted) (*in_toto.Statement, []policy.Signer, error) {
+	switch {
+	case e.unreadable != nil:
+		return nil, nil, e.unreadable
+	case e.certified():
 		return e.verifyCertified(accepted.Roots)
 	}
 	key, id, err := chooseKey(accepted.Keys, e.hint)
 	if err != nil {
-		return nil, policy.Signer{}, err
+		return nil, nil, err
 	}
 	statement, err := verifyEnvelope(e.envelope, e.hint, key)
 	if err != nil {
-		return nil, policy.Signer{}, reason.New(reason.Signature, "signature of key %s: %w", id, err)
+		return nil, nil, reason.New(reason.Signature, "signature of key %s: %w", id, err)
 	}
-	return statement, policy.Signer{KeyID: id}, nil
+	return statement, []policy.Signer{{KeyID: id}}, nil
 }
 
 func (e *Evidence) certified() bool {
 	return e.bundle.GetVerificationMaterial().GetCertificate() != nil
 }
 
-// verifyCertified tries the instances in the order of their names.
-func (e *Evidence) verifyCertified(roots map[string]*TrustedRoot) (*in_toto.Statement, policy.Signer, error) {
+// verifyCertified tries every instance: two of them may have an authority in
+// common, and it is for the policy to say under which a signer counts. The error
+// is that of the first that issued the certificate, if one did.
+func (e *Evidence) verifyCertified(roots map[string]*TrustedRoot) (*in_toto.Statement, []policy.Signer, error) {
+	var signers []policy.Signer
+	var said *in_toto.Statement
 	stranger := reason.New(reason.UntrustedSigner, "signed with a certificate, and the policy accepts signatures made with a key only")
+	var broken error
 	for _, name := range slices.Sorted(maps.Keys(roots)) {
 		statement, signer, err := roots[name].certified(e.bundle)
-		if err == nil {
+		switch {
+		case err == nil:
 			signer.TrustedRoot = name
-			return statement, signer, nil
-		}
-		stranger = fmt.Errorf("trusted root %s: %w", name, err)
-		if !reason.Is(err, reason.UntrustedSigner) {
-			break
+			said, signers = statement, append(signers, signer)
+		case reason.Is(err, reason.UntrustedSigner):
+			stranger = fmt.Errorf("trusted root %s: %w", name, err)
+		case broken == nil:
+			broken = fmt.Errorf("trusted root %s: %w", name, err)
 		}
 	}
-	return nil, policy.Signer{}, stranger
+	if len(signers) == 0 {
+		return nil, nil, cmp.Or(broken, stranger)
+	}
+	return said, signers, nil
 }
 
 // ParseEvidence reads a Sigstore bundle of the one accepted form, else it is
@@ -225,7 +242,7 @@ var errNoSignature = errors.New("which is no signature")
 // exactly this subject: one subject, its name, one sha256 digest.
 func checkStatement(s *in_toto.Statement, want sign.Subject) error {
 	if s.GetType() != sign.StatementType {
-		return fmt.Errorf("is on a statement of type %.100q, not %q", s.GetType(), sign.StatementType)
+		return fmt.Errorf("is on a statement of type %.100q, %w (%q)", s.GetType(), errNoSignature, sign.StatementType)
 	}
 	if s.GetPredicateType() != sign.PredicateType {
 		return fmt.Errorf("is on a statement with predicate type %.100q, %w (%q)", s.GetPredicateType(), errNoSignature, sign.PredicateType)

@@ -67,7 +67,18 @@ func check(data []byte, subject sign.Subject, accepted []crypto.PublicKey) (poli
 	if err != nil {
 		return policy.Signer{}, err
 	}
-	return e.CheckSignature(subject, verify.Accepted{Keys: accepted})
+	return only(e.CheckSignature(subject, verify.Accepted{Keys: accepted}))
+}
+
+// only is the one signer.
+func only(signers []policy.Signer, err error) (policy.Signer, error) {
+	if err != nil {
+		return policy.Signer{}, err
+	}
+	if len(signers) != 1 {
+		return policy.Signer{}, fmt.Errorf("%d signers", len(signers))
+	}
+	return signers[0], nil
 }
 
 func TestCheckSignatureNamesTheSigner(t *testing.T) {

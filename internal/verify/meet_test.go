@@ -65,6 +65,8 @@ func TestWhatDoesNotCountIsNoObstacle(t *testing.T) {
 		"good beside broken":     {[]*Evidence{evidenceOfGolden(t, "tag", true), good}, ""},
 		"good beside another":    {[]*Evidence{good, evidenceOfGolden(t, "another-kind", false)}, ""},
 		"good beside a branch's": {[]*Evidence{evidenceOfGolden(t, "branch", false), good}, ""},
+		"good beside unreadable": {[]*Evidence{{unreadable: reason.New(reason.TooLarge, "long")}, good}, ""},
+		"unreadable":             {[]*Evidence{{unreadable: reason.New(reason.TooLarge, "long")}}, reason.TooLarge},
 		"broken":                 {[]*Evidence{evidenceOfGolden(t, "tag", true)}, reason.Signature},
 		"another kind":           {[]*Evidence{evidenceOfGolden(t, "another-kind", false)}, reason.Signature},
 		"another subject":        {[]*Evidence{evidenceOfGolden(t, "another-subject", false)}, reason.Signature},

@@ -221,7 +221,7 @@ func (r *Release) readEvidence(ctx context.Context, refs []channel.EvidenceRef, 
 		}
 		parsed, err := ParseEvidence(blob)
 		if err != nil {
-			return nil, fmt.Errorf("evidence %s: %w", ref.Digest, err)
+			parsed = &Evidence{unreadable: fmt.Errorf("evidence %s: %w", ref.Digest, err)}
 		}
 		out = append(out, parsed)
 		r.evidence = append(r.evidence, ref.Digest)

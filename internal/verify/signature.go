@@ -26,13 +26,13 @@ func (r *Release) meet(rule policy.SignatureRule, evidence []*Evidence) ([]polic
 	var found []policy.Signer
 	var stranger, broken error
 	for _, e := range evidence {
-		signer, err := e.CheckSignature(subject, accepted)
+		signers, err := e.CheckSignature(subject, accepted)
 		switch {
 		case err == nil:
-			found = append(found, signer)
+			found = append(found, signers...)
 		case reason.Is(err, reason.UntrustedSigner):
 			stranger = err
-		case e.certified() || errors.Is(err, errNoSignature):
+		case e.unreadable != nil || e.certified() || errors.Is(err, errNoSignature):
 			broken = err
 		default:
 			return nil, err

@@ -65,7 +65,7 @@ func (r *TrustedRoot) verifierFor(b *protobundle.Bundle) (*sigstore.Verifier, er
 		return nil, errors.New("no timestamp: nothing says when it was made, so nobody knows whether the certificate was valid then")
 	}
 	if stamps > 0 {
-		options = append(options, sigstore.WithSignedTimestamps(1))
+		options = append(options, sigstore.WithSignedTimestamps(stamps))
 	}
 	if integrated {
 		options = append(options, sigstore.WithIntegratedTimestamps(1))
