@@ -40,7 +40,8 @@ type AttestationRule struct {
 	// About is [AboutBundle] or [AboutImages]. Parse turns an absent value into
 	// [AboutBundle].
 	About string `yaml:"about"`
-	// Threshold, Keys and Identities are as in [SignatureRule].
+	// ListedIn, Threshold, Keys and Identities are as in [SignatureRule].
+	ListedIn   string     `yaml:"listedIn"`
 	Threshold  int        `yaml:"threshold"`
 	Keys       []string   `yaml:"keys"`
 	Identities []Identity `yaml:"identities"`
@@ -51,7 +52,7 @@ type AttestationRule struct {
 
 // Signers is the part of the rule that says who must have made the statements.
 func (r AttestationRule) Signers() SignatureRule {
-	return SignatureRule{Role: r.Name, Threshold: r.Threshold, Keys: r.Keys, Identities: r.Identities}
+	return SignatureRule{Role: r.Name, ListedIn: r.ListedIn, Threshold: r.Threshold, Keys: r.Keys, Identities: r.Identities}
 }
 
 // Attestation is a statement that was verified.
@@ -65,6 +66,19 @@ type Attestation struct {
 	Predicate []byte
 }
 
+// SignersOf are those who made attestations, each once.
+func SignersOf(list []Attestation) []Signer {
+	var out []Signer
+	for _, a := range list {
+		for _, s := range a.Signers {
+			if !slices.Contains(out, s) {
+				out = append(out, s)
+			}
+		}
+	}
+	return out
+}
+
 // Subjects of a release, by their SHA-256 digests in hex.
 type Subjects struct {
 	Bundle string
@@ -74,14 +88,15 @@ type Subjects struct {
 // Check decides whether attestations satisfy the rule: for the bundle, or for
 // each image, enough of those whom it accepts have made one that says what it
 // demands. The refusal has reason attestation where there is none of the type,
-// else that of what is wrong with one that there is.
-func (r AttestationRule) Check(found []Attestation, about Subjects) error {
+// else that of what is wrong with one that there is. It returns those that say
+// what is demanded, by whom the rule accepts.
+func (r AttestationRule) Check(found []Attestation, about Subjects) ([]Attestation, error) {
 	subjects := []string{about.Bundle}
 	if r.About == AboutImages {
 		subjects = about.Images
 	}
 	if len(subjects) == 0 {
-		return reason.New(reason.Attestation, "attestation %s: the bundle has no image that it could be about", r.Name)
+		return nil, reason.New(reason.Attestation, "attestation %s: the bundle has no image that it could be about", r.Name)
 	}
 	good, unfit := r.fitting(found, about)
 	for _, subject := range subjects {
@@ -90,10 +105,12 @@ func (r AttestationRule) Check(found []Attestation, about Subjects) error {
 			err = unfit // there is one, and this is why it does not count
 		}
 		if err != nil {
-			return fmt.Errorf("attestation %s of sha256:%s: %w", r.Name, subject, err)
+			return nil, fmt.Errorf("attestation %s of sha256:%s: %w", r.Name, subject, err)
 		}
 	}
-	return nil
+	return slices.DeleteFunc(good, func(a Attestation) bool {
+		return !slices.ContainsFunc(a.Subjects, func(s string) bool { return slices.Contains(subjects, s) })
+	}), nil
 }
 
 // fitting are the attestations of the type, by somebody whom the rule accepts,

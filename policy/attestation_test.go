@@ -76,7 +76,7 @@ func demand() policy.AttestationRule {
 }
 
 func TestProvenanceSaysWhatIsDemanded(t *testing.T) {
-	if err := demand().Check([]policy.Attestation{built()}, about); err != nil {
+	if _, err := demand().Check([]policy.Attestation{built()}, about); err != nil {
 		t.Error(err)
 	}
 }
@@ -112,14 +112,14 @@ func TestAttackS19Absence(t *testing.T) {
 	} {
 		a := built()
 		c.change(&a)
-		if err := demand().Check([]policy.Attestation{a}, about); !reason.Is(err, c.code) || !strings.Contains(err.Error(), c.says) {
+		if _, err := demand().Check([]policy.Attestation{a}, about); !reason.Is(err, c.code) || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v; want %s with %q", name, err, c.code, c.says)
 		}
-		if err := demand().Check([]policy.Attestation{a, built()}, about); err != nil {
+		if _, err := demand().Check([]policy.Attestation{a, built()}, about); err != nil {
 			t.Errorf("%s beside a good one: %v", name, err)
 		}
 	}
-	if err := demand().Check(nil, about); !reason.Is(err, reason.Attestation) {
+	if _, err := demand().Check(nil, about); !reason.Is(err, reason.Attestation) {
 		t.Errorf("none at all: %v", err)
 	}
 }
@@ -141,11 +141,11 @@ func TestAttackS6TwoSources(t *testing.T) {
 		"a user in front":     {git("https://github.com@evil.example/acme/app@refs/tags/v1.2.3", commit)},
 		"no git":              {{tagged, map[string]string{"sha256": imageA}}},
 	} {
-		if err := rule.Check([]policy.Attestation{built(dependencies...)}, about); !reason.Is(err, reason.Provenance) {
+		if _, err := rule.Check([]policy.Attestation{built(dependencies...)}, about); !reason.Is(err, reason.Provenance) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := rule.Check([]policy.Attestation{built(git(tagged, commit))}, about); err != nil {
+	if _, err := rule.Check([]policy.Attestation{built(git(tagged, commit))}, about); err != nil {
 		t.Errorf("the one source: %v", err)
 	}
 }
@@ -156,10 +156,10 @@ func TestAttestationsOfImages(t *testing.T) {
 	rule.About, rule.Provenance.Materials = policy.AboutImages, ""
 	one, both := built(), built()
 	one.Subjects, both.Subjects = []string{imageA}, []string{imageA, imageB}
-	if err := rule.Check([]policy.Attestation{both}, about); err != nil {
+	if _, err := rule.Check([]policy.Attestation{both}, about); err != nil {
 		t.Error(err)
 	}
-	if err := rule.Check([]policy.Attestation{one, built()}, about); !reason.Is(err, reason.Attestation) || !strings.Contains(err.Error(), imageB) {
+	if _, err := rule.Check([]policy.Attestation{one, built()}, about); !reason.Is(err, reason.Attestation) || !strings.Contains(err.Error(), imageB) {
 		t.Errorf("one of two images: %v", err)
 	}
 }
@@ -168,11 +168,11 @@ func TestAttestationsOfImages(t *testing.T) {
 func TestAttackS19NothingToBeAbout(t *testing.T) {
 	none := policy.Subjects{Bundle: wholeID}
 	rule := demand()
-	if err := rule.Check([]policy.Attestation{built()}, none); !reason.Is(err, reason.Provenance) {
+	if _, err := rule.Check([]policy.Attestation{built()}, none); !reason.Is(err, reason.Provenance) {
 		t.Errorf("materials: %v", err)
 	}
 	rule.About, rule.Provenance = policy.AboutImages, nil
-	if err := rule.Check([]policy.Attestation{built()}, none); !reason.Is(err, reason.Attestation) {
+	if _, err := rule.Check([]policy.Attestation{built()}, none); !reason.Is(err, reason.Attestation) {
 		t.Errorf("about: %v", err)
 	}
 }
@@ -226,7 +226,7 @@ func FuzzProvenance(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		a := built()
 		a.Predicate = data
-		err := demand().Check([]policy.Attestation{a}, about)
+		_, err := demand().Check([]policy.Attestation{a}, about)
 		if err != nil {
 			return
 		}

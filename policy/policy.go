@@ -34,6 +34,7 @@ package policy
 import (
 	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/strictyaml"
@@ -136,8 +137,12 @@ func Parse(data []byte) (*TrustPolicy, error) {
 		a := &p.Applications[i]
 		a.OnNoGood, a.Drift = cmp.Or(a.OnNoGood, Keep), cmp.Or(a.Drift, Correct)
 		a.DataPolicy = cmp.Or(a.DataPolicy, Keep)
+		for j := range a.Signatures {
+			a.Signatures[j].ListedIn = cmp.Or(a.Signatures[j].ListedIn, InRelease)
+		}
 		for j := range a.Attestations {
 			a.Attestations[j].About = cmp.Or(a.Attestations[j].About, AboutBundle)
+			a.Attestations[j].ListedIn = cmp.Or(a.Attestations[j].ListedIn, InRelease)
 		}
 		for _, s := range p.ReservedPorts {
 			ports, _ := parsePorts(s)
@@ -145,6 +150,13 @@ func Parse(data []byte) (*TrustPolicy, error) {
 		}
 	}
 	return &p, nil
+}
+
+// NeedsEndorsements reports whether a rule counts evidence that the operator
+// lists.
+func (a *Application) NeedsEndorsements() bool {
+	return slices.ContainsFunc(a.Signatures, func(r SignatureRule) bool { return r.ListedIn == InDeployment }) ||
+		slices.ContainsFunc(a.Attestations, func(r AttestationRule) bool { return r.ListedIn == InDeployment })
 }
 
 // Application returns the rules for an application id. An application that the

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/consign-dev/consign/internal/keys"
@@ -14,11 +15,22 @@ import (
 // signature that is looked at.
 const maxKeys = 64
 
+// Where the evidence that a rule counts is listed.
+const (
+	// InRelease: by the supplier, in the release channel.
+	InRelease = "release"
+	// InDeployment: by the operator, in the order, as an integrator's or a site's is.
+	InDeployment = "deployment"
+)
+
 // SignatureRule asks for signatures on a bundle by at least Threshold of Keys
 // and Identities.
 type SignatureRule struct {
 	// Role is the name of the rule in messages and logs, such as "supplier".
 	Role string `yaml:"role"`
+	// ListedIn says whose list of evidence counts: [InRelease] or [InDeployment].
+	// Parse turns an absent value into [InRelease].
+	ListedIn string `yaml:"listedIn"`
 	// Threshold is how many of Keys and Identities must have signed: at least 1,
 	// and it has no default.
 	Threshold int `yaml:"threshold"`
@@ -155,6 +167,9 @@ func (r SignatureRule) keyIDs() (map[string]int, error) {
 func (r SignatureRule) validate(roots map[string]TrustedRoot) error {
 	if !shortName.MatchString(r.Role) {
 		return fmt.Errorf("role: %.100q is not 1 to 64 of a-z, 0-9 and -", r.Role)
+	}
+	if !slices.Contains([]string{"", InRelease, InDeployment}, r.ListedIn) {
+		return fmt.Errorf("listedIn: %.100q is neither %q nor %q", r.ListedIn, InRelease, InDeployment)
 	}
 	total := len(r.Keys) + len(r.Identities)
 	if total == 0 || len(r.Keys) > maxKeys || len(r.Identities) > maxIdentities {

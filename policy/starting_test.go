@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/consign-dev/consign/internal/keys"
 	"github.com/consign-dev/consign/policy"
 )
 
@@ -26,7 +27,7 @@ func starting(t *testing.T, name string) policy.Application {
 // the nearest other.
 func TestStartingPolicies(t *testing.T) {
 	files, err := filepath.Glob("starting/*.yaml")
-	if err != nil || len(files) != 4 {
+	if err != nil || len(files) != 5 {
 		t.Fatalf("%d files, %v", len(files), err)
 	}
 	for _, f := range files {
@@ -54,6 +55,14 @@ func TestStartingPolicies(t *testing.T) {
 	person := func(name string) policy.Signer {
 		return policy.Signer{TrustedRoot: "acme", Issuer: "https://login.acme.example", Subject: name + "@acme.example"}
 	}
+	two := starting(t, "two-party.yaml")
+	supplier, integrator := two.Signatures[0], two.Signatures[1]
+	if by, err := supplier.Check(keysOf(t, supplier)); err != nil || len(by) != 1 || integrator.ListedIn != policy.InDeployment {
+		t.Errorf("two-party.yaml: %v, %v", by, err)
+	}
+	if _, err := integrator.Check(keysOf(t, supplier)); err == nil {
+		t.Error("two-party.yaml: the supplier is the integrator")
+	}
 	for _, c := range []struct {
 		file   string
 		signed []policy.Signer
@@ -70,4 +79,22 @@ func TestStartingPolicies(t *testing.T) {
 			t.Errorf("%s: %v, want accepted %t", c.file, err, c.ok)
 		}
 	}
+}
+
+// keysOf are the holders of the keys of a rule.
+func keysOf(t *testing.T, r policy.SignatureRule) []policy.Signer {
+	t.Helper()
+	pubs, err := r.PublicKeys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []policy.Signer
+	for _, pub := range pubs {
+		id, err := keys.ID(pub)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, policy.Signer{KeyID: id})
+	}
+	return out
 }

@@ -121,8 +121,9 @@ func (a *Application) validateSignatures(roots map[string]TrustedRoot) error {
 	if len(a.Signatures) == 0 {
 		return errors.New("signatures: at least one rule is needed; there are no unsigned applications")
 	}
-	roles := map[string]bool{}
+	roles, supplied := map[string]bool{}, false
 	for i, r := range a.Signatures {
+		supplied = supplied || r.ListedIn != InDeployment
 		if err := r.validate(roots); err != nil {
 			return fmt.Errorf("signatures[%d].%w", i, err)
 		}
@@ -130,6 +131,9 @@ func (a *Application) validateSignatures(roots map[string]TrustedRoot) error {
 			return fmt.Errorf("signatures[%d].role: %q is used twice", i, r.Role)
 		}
 		roles[r.Role] = true
+	}
+	if !supplied {
+		return errors.New("signatures: all are listedIn deployment; one at least must be of the release, since what its supplier did not sign is not released")
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ func newRoot() *cobra.Command {
 	g := &globals{}
 	g.addFlags(root)
 	root.AddCommand(
-		keyCommand(), channelCommand(g), packCommand(g), planCommand(g), publishCommand(g), attestCommand(g), policyCommand(g), deviceCommand(g),
+		keyCommand(), channelCommand(g), packCommand(g), planCommand(g), publishCommand(g), attestCommand(g), endorseCommand(g), policyCommand(g), deviceCommand(g),
 		deployCommand(g), undeployCommand(g), inspectCommand(g), verifyCommand(g), copyCommand(g), registryCommand(),
 	)
 	return root

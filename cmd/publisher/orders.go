@@ -73,7 +73,7 @@ func deployCommand(g *globals) *cobra.Command {
 	var f channelFlags
 	var in publish.DeployInput
 	var values valueFlags
-	var devices []string
+	var devices, endorsements []string
 	cmd := &cobra.Command{
 		Use:   "deploy APPLICATION@VERSION --device ID --channel REPOSITORY",
 		Short: "order a released version for devices",
@@ -94,6 +94,13 @@ The value of a parameter that the package marks as secret never travels: NAME in
 				return err
 			}
 			in.Channel = f.channel
+			for _, file := range endorsements {
+				e, err := publish.ReadEndorsement(file)
+				if err != nil {
+					return fmt.Errorf("--endorsement: %w", err)
+				}
+				in.Endorsements = append(in.Endorsements, e)
+			}
 			p, err := f.publisher(cmd, g, nil)
 			if err != nil {
 				return err
@@ -105,6 +112,7 @@ The value of a parameter that the package marks as secret never travels: NAME in
 	cmd.Flags().StringArrayVar(&devices, "device", nil, "device `ID`; repeatable")
 	_ = cmd.MarkFlagRequired("device")
 	values.addFlags(cmd)
+	cmd.Flags().StringArrayVar(&endorsements, "endorsement", nil, "list the evidence in `FILE`, as \"publisher endorse\" writes it, with the order; repeatable")
 	cmd.Flags().BoolVar(&in.AllowDowngrade, "allow-downgrade", false, "let the device go below the highest version it ran (never below the policy's minimum)")
 	cmd.Flags().BoolVar(&in.DeleteVolumes, "delete-volumes-on-remove", false, "when the deployment is removed, delete its data, if the policy agrees")
 	return cmd

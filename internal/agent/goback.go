@@ -133,6 +133,7 @@ func (a *Agent) recallStored(ctx context.Context, in Installation) (*verify.Perm
 	renders := func() ([]verify.Render, error) { return a.storedRenders(ctx, in) }
 	return verify.Recall(ctx, verify.RecallInput{
 		Policy: pol, Channel: meta, Order: raw, Renders: renders, Device: a.device, Highest: in.Highest,
+		Endorsements: gather.Cached{Store: a.store},
 	}, gather.Cached{Store: a.store})
 }
 

@@ -139,7 +139,14 @@ func (a *Agent) judge(ctx context.Context, v *view, o *verify.Order) (*verify.Ve
 	if err != nil {
 		return nil, nil, err
 	}
-	verdict, err := verify.Decide(ctx, verify.DecideInput{Order: o, Release: rel, Device: a.device, History: history}, docs)
+	orders, err := a.ordersRepository(v)
+	if err != nil {
+		return nil, nil, err
+	}
+	verdict, err := verify.Decide(ctx, verify.DecideInput{
+		Order: o, Release: rel, Device: a.device, History: history,
+		Endorsements: gather.Cached{Store: a.store, Repository: orders},
+	}, docs)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -22,7 +22,23 @@ type Order struct {
 	// SecretParameters is the package's own mark, repeated: the extension is one
 	// mapping, and Margo has what the package wrote in it carried along.
 	SecretParameters []string `json:"secretParameters,omitempty"`
+	// Endorsements is evidence about the bundle that others than its supplier made,
+	// such as an integrator or the site. It lies in the deployment channel's
+	// repository; order is of no account.
+	Endorsements []EvidenceRef `json:"endorsements,omitempty"`
 }
+
+// EvidenceRef names an evidence manifest.
+type EvidenceRef struct {
+	Digest string `json:"digest"` // sha256:<64 hex>
+	Size   int64  `json:"size"`   // of the manifest, in bytes
+}
+
+// Bounds of the endorsements of one order.
+const (
+	MaxEndorsements = 32
+	maxEvidenceSize = 4 << 20 // what registries must accept as a manifest (OCI Distribution Spec 1.1)
+)
 
 // BundleRef names a released bundle.
 type BundleRef struct {
@@ -72,7 +88,28 @@ func (o Order) validate(p *problems) {
 	if v := o.OnRemove.Volumes; v != "" && v != "keep" && v != "delete" {
 		p.add("onRemove.volumes: %.40q is neither keep nor delete", v)
 	}
+	o.validateEndorsements(p)
 	o.validateSecrets(p)
+}
+
+func (o Order) validateEndorsements(p *problems) {
+	if n := len(o.Endorsements); n > MaxEndorsements {
+		p.add("endorsements: %d, at most %d", n, MaxEndorsements)
+		return
+	}
+	first := map[string]int{}
+	for n, e := range o.Endorsements {
+		if !sha256Digest.MatchString(e.Digest) {
+			p.add("endorsements[%d].digest: %.80q is not sha256: and 64 lower-case hexadecimal digits", n, e.Digest)
+		}
+		if e.Size < 1 || e.Size > maxEvidenceSize {
+			p.add("endorsements[%d].size: %d is not between 1 and %d", n, e.Size, maxEvidenceSize)
+		}
+		if m, dup := first[e.Digest]; dup {
+			p.add("endorsements[%d].digest: the same as endorsements[%d]", n, m)
+		}
+		first[e.Digest] = n
+	}
 }
 
 // extension is the order as the content of an extension.

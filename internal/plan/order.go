@@ -27,6 +27,8 @@ type OrderInput struct {
 	OldBundle ocispec.Descriptor
 	// Platform is rendered for; the zero value is the first that all images have.
 	Platform ocispec.Platform
+	// Endorsements lends the evidence that New lists.
+	Endorsements verify.Documents
 }
 
 // Order is what signing an order would change on a device.
@@ -182,7 +184,7 @@ func valueTexts(d *margo.ApplicationDeployment) map[string]string {
 func (o *Order) rehearse(ctx context.Context, in OrderInput) (*verify.Rehearsal, error) {
 	rehearsal, err := verify.Rehearse(ctx, verify.RehearseInput{
 		Deployment: in.New.Raw, Release: in.Release, Device: verify.Device{ID: in.Device, Platform: in.Platform},
-		History: verify.History{Highest: o.From, Previous: in.Old},
+		History: verify.History{Highest: o.From, Previous: in.Old}, Endorsements: in.Endorsements,
 	}, in.Source)
 	if err != nil {
 		return nil, o.Policy.take(nil, err)

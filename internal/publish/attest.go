@@ -41,19 +41,28 @@ func ReadAttestation(file, predicateType string) (Attestation, error) {
 	if err != nil {
 		return Attestation{}, fmt.Errorf("read attestation: %w", err)
 	}
-	said, err := verify.ReadUnverified(data)
-	if err != nil {
-		return Attestation{}, fmt.Errorf("%s: %w", file, err)
-	}
+	a, err := newAttestation(file, data)
+	said := a.said
 	switch {
+	case err != nil:
+		return Attestation{}, err
 	case predicateType != "" && said.PredicateType != predicateType:
 		return Attestation{}, reason.New(reason.Attestation, "%s: predicateType %.200q, want %s", file, said.PredicateType, predicateType)
-	case bundle.CheckPredicateType(said.PredicateType) != nil:
-		return Attestation{}, fmt.Errorf("%s: %w", file, bundle.CheckPredicateType(said.PredicateType))
 	case base64.StdEncoding.EncodedLen(len(data)) > verify.MaxSignatureBytes-signatureRoom && !said.Signed:
 		return Attestation{}, reason.New(reason.TooLarge, "%s has %d bytes: signed, it would be longer than the %d bytes that devices read", file, len(data), verify.MaxSignatureBytes)
 	case said.PredicateType == sign.PredicateType:
 		return Attestation{}, reason.New(reason.Attestation, "%s is a signature, and says nothing else about its subject", file)
+	}
+	return a, nil
+}
+
+func newAttestation(file string, data []byte) (Attestation, error) {
+	said, err := verify.ReadUnverified(data)
+	if err == nil {
+		err = bundle.CheckPredicateType(said.PredicateType)
+	}
+	if err != nil {
+		return Attestation{}, fmt.Errorf("%s: %w", file, err)
 	}
 	return Attestation{file, data, said}, nil
 }

@@ -10,6 +10,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/consign-dev/consign/internal/channel"
+	"github.com/consign-dev/consign/internal/gather"
 	"github.com/consign-dev/consign/internal/oci"
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/tufclient"
@@ -129,7 +130,34 @@ func (c *copier) target(ctx context.Context, t tufclient.Target) error {
 	if err := c.send(ctx, c.from, c.to, desc); err != nil {
 		return err
 	}
-	return channel.Retain(ctx, c.to, t.Digest)
+	keep, err := c.endorsements(ctx, t)
+	if err != nil {
+		return err
+	}
+	return channel.Retain(ctx, c.to, append(keep, t.Digest)...)
+}
+
+// endorsements copies the evidence that the orders of a device list.
+func (c *copier) endorsements(ctx context.Context, t tufclient.Target) ([]digest.Digest, error) {
+	if t.Name == channel.PolicyTarget {
+		return nil, nil
+	}
+	deployments, err := readDeployments(ctx, t, gather.Remote{Repository: c.from})
+	if err != nil {
+		return nil, err
+	}
+	listed, err := endorsements(deployments)
+	if err != nil {
+		return nil, err
+	}
+	var keep []digest.Digest
+	for _, e := range listed {
+		if err := c.send(ctx, c.from, c.to, e); err != nil {
+			return nil, fmt.Errorf("endorsement: %w", err)
+		}
+		keep = append(keep, e.Digest)
+	}
+	return keep, nil
 }
 
 // send copies a graph and finds it whole at the far end.

@@ -171,27 +171,33 @@ func (s *session) readDevice(ctx context.Context, device string) (deviceState, e
 	if d.custom, err = channel.ParseDeviceCustom(target.Custom); err != nil {
 		return d, fmt.Errorf("device %q: %w", device, err)
 	}
-	docs := gather.Remote{Repository: s.repo}
+	d.deployments, err = readDeployments(ctx, target, gather.Remote{Repository: s.repo})
+	return d, err
+}
+
+// readDeployments reads the orders of a device's target.
+func readDeployments(ctx context.Context, target tufclient.Target, docs gather.Remote) ([]*margo.ApplicationDeployment, error) {
 	data, err := docs.Manifest(ctx, target.Digest, target.Length)
 	if err != nil {
-		return d, err
+		return nil, err
 	}
 	state, err := bundle.ParseDesiredState(data)
 	if err != nil {
-		return d, err
+		return nil, err
 	}
+	var out []*margo.ApplicationDeployment
 	for _, desc := range state.Deployments {
 		raw, err := docs.Blob(ctx, desc)
 		if err != nil {
-			return d, err
+			return nil, err
 		}
 		deployment, err := margo.ParseDeployment(raw)
 		if err != nil {
-			return d, err
+			return nil, err
 		}
-		d.deployments = append(d.deployments, deployment)
+		out = append(out, deployment)
 	}
-	return d, nil
+	return out, nil
 }
 
 // enrolledDevice is readDevice for a change that needs the device to be there.
@@ -219,7 +225,15 @@ func (s *session) writeDevice(ctx context.Context, device string, d deviceState)
 	if err := s.tuf.SetTarget(tufrepo.Deploy, channel.DeviceTarget(device), target); err != nil {
 		return err
 	}
-	return s.commit(ctx, []digest.Digest{a.manifest.Digest})
+	keep := []digest.Digest{a.manifest.Digest}
+	listed, err := endorsements(d.deployments)
+	if err != nil {
+		return err
+	}
+	for _, e := range listed {
+		keep = append(keep, e.Digest)
+	}
+	return s.commit(ctx, keep)
 }
 
 func packState(deployments []*margo.ApplicationDeployment) (artifact, error) {
@@ -254,6 +268,9 @@ type DeployInput struct {
 	AllowDowngrade bool
 	// DeleteVolumes asks that data goes when the deployment is removed.
 	DeleteVolumes bool
+	// Endorsements are listed with the order, beside those that an order of the
+	// same bundle lists.
+	Endorsements []Attestation
 }
 
 // Deployed says what was ordered.
@@ -292,7 +309,11 @@ func (s *session) deploy(ctx context.Context, in DeployInput) (*Deployed, error)
 		return nil, err
 	}
 	out := &Deployed{Device: in.Device, Application: in.Application, Version: in.Version, Bundle: rel.Digest()}
-	if err := d.order(in, rel, channelName, out); err != nil {
+	listed, err := s.endorse(ctx, in, rel, d.endorsementsOf(in.Application, rel.Digest()))
+	if err != nil {
+		return nil, err
+	}
+	if err := d.order(in, rel, channelName, listed, out); err != nil {
 		return nil, err
 	}
 	return out, s.writeDevice(ctx, in.Device, d)
@@ -300,13 +321,13 @@ func (s *session) deploy(ctx context.Context, in DeployInput) (*Deployed, error)
 
 // order puts a deployment into the state, in the place of the one that the
 // device has of the same application.
-func (d *deviceState) order(in DeployInput, rel *verify.Release, channelName string, out *Deployed) error {
+func (d *deviceState) order(in DeployInput, rel *verify.Release, channelName string, listed []margo.EvidenceRef, out *Deployed) error {
 	input := margo.NewDeploymentInput{
 		ID: uuid.NewString(), Name: deploymentName(in.Application), Namespace: "consign", DeviceID: in.Device,
 		ProfileType: "compose", Values: in.Values, Secrets: in.Secrets,
 		Order: margo.Order{
 			Bundle:         margo.BundleRef{Channel: channelName, Version: in.Version, Digest: string(rel.Digest())},
-			AllowDowngrade: in.AllowDowngrade,
+			AllowDowngrade: in.AllowDowngrade, Endorsements: listed,
 		},
 	}
 	if in.DeleteVolumes {

@@ -92,12 +92,14 @@ func (s *session) planOrder(ctx context.Context, in PlanInput, device string, re
 	}
 	old := d.deploymentOf(in.Order.Application)
 	var made Deployed
-	if err := d.order(in.Order, rel, channelName, &made); err != nil {
+	listed := d.endorsementsOf(in.Order.Application, rel.Digest())
+	if err := d.order(in.Order, rel, channelName, listed, &made); err != nil {
 		return plan.Refused(device, rel, err), nil
 	}
 	input := plan.OrderInput{
 		Device: device, Release: rel, Source: plan.Remote{Remote: gather.Remote{Repository: repo}},
 		New: d.deploymentOf(in.Order.Application), Old: old, Platform: in.Platform,
+		Endorsements: gather.Remote{Repository: s.repo},
 	}
 	if old != nil {
 		if input.OldBundle, err = bundleOf(ctx, old, repo); err != nil {
@@ -112,6 +114,19 @@ func (d *deviceState) deploymentOf(application string) *margo.ApplicationDeploym
 		if deployment.Spec.ApplicationID == application {
 			return deployment
 		}
+	}
+	return nil
+}
+
+// endorsementsOf are those that the order of an application lists, if it is of the
+// bundle d: nobody's word for one version counts for another.
+func (d *deviceState) endorsementsOf(application string, b digest.Digest) []margo.EvidenceRef {
+	old := d.deploymentOf(application)
+	if old == nil {
+		return nil
+	}
+	if terms, err := old.Order(); err == nil && terms.Bundle.Digest == string(b) {
+		return terms.Endorsements
 	}
 	return nil
 }

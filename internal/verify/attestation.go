@@ -1,11 +1,9 @@
 package verify
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"regexp"
-	"strings"
 
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/sign"
@@ -36,22 +34,38 @@ func (e *Evidence) attestation(accepted Accepted) (policy.Attestation, error) {
 	if err != nil {
 		return policy.Attestation{}, err
 	}
-	signer := signers[0]
-	// The library has verified exactly these bytes (attack S1).
-	var s inTotoStatement
-	limits := strictjson.Limits{Bytes: MaxSignatureBytes, Depth: maxSignatureDepth}
-	if err := strictjson.UnmarshalOpen(e.envelope.GetPayload(), &s, limits); err != nil {
-		return policy.Attestation{}, fmt.Errorf("statement of %s: %w", signer, err)
+	said := e.saying()
+	if said.err != nil {
+		return policy.Attestation{}, fmt.Errorf("statement of %s: %w", signers[0], said.err)
+	}
+	return policy.Attestation{Signers: signers, PredicateType: said.PredicateType, Subjects: said.subjects, Predicate: said.Predicate}, nil
+}
+
+// saying is the statement in an envelope.
+type saying struct {
+	inTotoStatement
+	subjects []string
+	err      error
+}
+
+// saying reads the envelope's payload. Where the library has verified a
+// signature, it has verified it over exactly these bytes (attack S1).
+func (e *Evidence) saying() *saying {
+	if e.said != nil {
+		return e.said
+	}
+	e.said = &saying{}
+	s := &e.said.inTotoStatement
+	if err := strictjson.UnmarshalOpen(e.envelope.GetPayload(), s, strictjson.Limits{Bytes: MaxSignatureBytes, Depth: maxSignatureDepth}); err != nil {
+		e.said.err = err
+		return e.said
 	}
 	if s.Type != sign.StatementType {
-		return policy.Attestation{}, reason.New(reason.Signature, "statement of %s has type %.100q, not %q", signer, s.Type, sign.StatementType)
+		e.said.err = reason.New(reason.Signature, "type %.100q, not %q", s.Type, sign.StatementType)
+		return e.said
 	}
-	a := policy.Attestation{Signers: signers, PredicateType: s.PredicateType, Predicate: s.Predicate}
-	a.Subjects, err = s.subjects()
-	if err != nil {
-		return policy.Attestation{}, fmt.Errorf("statement of %s: %w", signer, err)
-	}
-	return a, nil
+	e.said.subjects, e.said.err = s.subjects()
+	return e.said
 }
 
 // subjects are the digests of what a statement is about. One that is given under
@@ -70,55 +84,6 @@ func (s *inTotoStatement) subjects() ([]string, error) {
 		out = append(out, d)
 	}
 	return out, nil
-}
-
-// checkAttestations asks for every attestation that the policy demands. What is
-// there and not asked for is of no account.
-func (r *Release) checkAttestations(t *trail, evidence []*Evidence) error {
-	const rule = "every attestation rule of the policy is met"
-	if len(r.rules.Attestations) == 0 {
-		return nil
-	}
-	about := policy.Subjects{Bundle: r.digest.Encoded()}
-	for _, i := range r.bundle.Images {
-		about.Images = append(about.Images, i.Manifest.Digest.Encoded())
-	}
-	var met []string
-	for _, a := range r.rules.Attestations {
-		if err := r.attested(a, evidence, about); err != nil {
-			return t.refuse("attestation", rule, r.digest, reason.Attestation, err)
-		}
-		met = append(met, fmt.Sprintf("%s %d of %d", a.Name, a.Threshold, len(a.Keys)+len(a.Identities)))
-	}
-	t.pass("attestation", rule, r.digest, "%s", strings.Join(met, ", "))
-	return nil
-}
-
-// attested judges one rule. Evidence that cannot be verified by whom it accepts
-// does not count; if nothing counts, that is what is told.
-func (r *Release) attested(rule policy.AttestationRule, evidence []*Evidence, about policy.Subjects) error {
-	accepted, err := r.policy.accepted(rule.Signers())
-	if err != nil {
-		return err
-	}
-	var found []policy.Attestation
-	var stranger, broken error
-	for _, e := range evidence {
-		a, err := e.attestation(accepted)
-		switch {
-		case err == nil:
-			found = append(found, a)
-		case reason.Is(err, reason.UntrustedSigner):
-			stranger = err
-		default:
-			broken = err
-		}
-	}
-	err = rule.Check(found, about)
-	if why := cmp.Or(broken, stranger); err != nil && why != nil && len(found) == 0 {
-		return fmt.Errorf("attestation %s: %w", rule.Name, why)
-	}
-	return err
 }
 
 // Unverified is what a file claims to attest. Nothing of it has been judged.

@@ -26,10 +26,14 @@ type DecideInput struct {
 	Release *Release
 	Device  Device
 	History History
+	// Endorsements lends the evidence that the order lists: it lies in the
+	// deployment channel's repository.
+	Endorsements Documents
 }
 
 // Decide judges an order on a device: it fits the signed package, the device is
-// eligible, no floor is passed, and there is an image for the platform.
+// eligible, no floor is passed, those whose word the policy asks for beside the
+// supplier's have given it, and there is an image for the platform.
 func Decide(ctx context.Context, in DecideInput, docs Documents) (*Verdict, error) {
 	t := &trail{steps: append([]Step(nil), in.Release.steps...)}
 	if err := checkFit(t, in); err != nil {
@@ -41,10 +45,15 @@ func Decide(ctx context.Context, in DecideInput, docs Documents) (*Verdict, erro
 	if err := checkFloor(t, in); err != nil {
 		return nil, err
 	}
+	endorsed, err := checkEndorsements(ctx, t, in)
+	if err != nil {
+		return nil, err
+	}
 	c, err := resolve(ctx, t, in, docs)
 	if err != nil {
 		return nil, err
 	}
+	c.documents = append(c.documents, endorsed.documents...)
 	return &Verdict{content: c, order: in.Order, release: in.Release, steps: t.steps}, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	in_toto "github.com/in-toto/attestation/go/v1"
+	"github.com/opencontainers/go-digest"
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
 	protodsse "github.com/sigstore/protobuf-specs/gen/pb-go/dsse"
@@ -51,6 +52,18 @@ type Evidence struct {
 	hint string
 	// unreadable says why it is none of the accepted form; all else is empty then.
 	unreadable error
+	// digest is of the evidence manifest that named it, "" for none.
+	digest digest.Digest
+	// by and said keep what was found, since several rules ask the same.
+	by   map[*TrustedRoot]certification
+	said *saying
+}
+
+// certification is what one instance says of a bundle.
+type certification struct {
+	statement *in_toto.Statement
+	signer    policy.Signer
+	err       error
 }
 
 // CheckSignature verifies a signature on subject by one of the accepted and
@@ -110,21 +123,33 @@ func (e *Evidence) verifyCertified(roots map[string]*TrustedRoot) (*in_toto.Stat
 	stranger := reason.New(reason.UntrustedSigner, "signed with a certificate, and the policy accepts signatures made with a key only")
 	var broken error
 	for _, name := range slices.Sorted(maps.Keys(roots)) {
-		statement, signer, err := roots[name].certified(e.bundle)
+		c := e.certifiedBy(roots[name])
 		switch {
-		case err == nil:
-			signer.TrustedRoot = name
-			said, signers = statement, append(signers, signer)
-		case reason.Is(err, reason.UntrustedSigner):
-			stranger = fmt.Errorf("trusted root %s: %w", name, err)
+		case c.err == nil:
+			c.signer.TrustedRoot = name
+			said, signers = c.statement, append(signers, c.signer)
+		case reason.Is(c.err, reason.UntrustedSigner):
+			stranger = fmt.Errorf("trusted root %s: %w", name, c.err)
 		case broken == nil:
-			broken = fmt.Errorf("trusted root %s: %w", name, err)
+			broken = fmt.Errorf("trusted root %s: %w", name, c.err)
 		}
 	}
 	if len(signers) == 0 {
 		return nil, nil, cmp.Or(broken, stranger)
 	}
 	return said, signers, nil
+}
+
+func (e *Evidence) certifiedBy(r *TrustedRoot) certification {
+	c, known := e.by[r]
+	if !known {
+		c.statement, c.signer, c.err = r.certified(e.bundle)
+		if e.by == nil {
+			e.by = map[*TrustedRoot]certification{}
+		}
+		e.by[r] = c
+	}
+	return c
 }
 
 // ParseEvidence reads a Sigstore bundle of the one accepted form, else it is

@@ -73,8 +73,8 @@ func TestWhatDoesNotCountIsNoObstacle(t *testing.T) {
 		"a branch's":             {[]*Evidence{evidenceOfGolden(t, "branch", false)}, reason.Identity},
 		"nothing":                {nil, reason.Threshold},
 	} {
-		signers, err := r.meet(rule, c.evidence)
-		if c.code == "" && (err != nil || len(signers) != 1) || c.code != "" && !reason.Is(err, c.code) {
+		signers, at, err := (&hearing{release: r, evidence: c.evidence}).meet(rule)
+		if c.code == "" && (err != nil || len(signers) != 1 || at != good) || c.code != "" && !reason.Is(err, c.code) {
 			t.Errorf("%s: %v, %v; want %q", name, signers, err, c.code)
 		}
 	}

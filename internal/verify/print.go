@@ -14,7 +14,7 @@ func WriteSteps(w io.Writer, steps []Step, safe func(string) string) {
 		if !s.OK {
 			mark = "REFUSED"
 		}
-		fmt.Fprintf(w, "  %s %-9s %s\n", mark, s.Name, s.Rule)
+		fmt.Fprintf(w, "  %s %-9s %s\n", mark, s.Name, safe(s.Rule))
 		fmt.Fprintf(w, "            found     %s\n", safe(s.Found))
 		if s.Evidence != "" {
 			fmt.Fprintf(w, "            evidence  %s\n", s.Evidence)

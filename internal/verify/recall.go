@@ -26,6 +26,8 @@ type RecallInput struct {
 	Device  Device
 	// Highest is the highest version that ever became healthy.
 	Highest string
+	// Endorsements are as for [Decide].
+	Endorsements Documents
 }
 
 // Recall judges whether what ran before may run again: by today's policy, its
@@ -48,7 +50,9 @@ func Recall(ctx context.Context, in RecallInput, docs Documents) (*Permit, error
 	if err != nil {
 		return nil, err
 	}
-	v, err := Decide(ctx, DecideInput{Order: o, Release: rel, Device: in.Device, History: History{Highest: in.Highest}}, docs)
+	v, err := Decide(ctx, DecideInput{
+		Order: o, Release: rel, Device: in.Device, History: History{Highest: in.Highest}, Endorsements: in.Endorsements,
+	}, docs)
 	if err != nil {
 		return nil, err
 	}

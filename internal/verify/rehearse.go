@@ -31,6 +31,9 @@ type RehearseInput struct {
 	// here", not "none" as for [Decide].
 	Device  Device
 	History History
+	// Endorsements are as for [Decide]; nil where nothing is listed, and
+	// [RehearseUnlisted] says so.
+	Endorsements Documents
 }
 
 // Rehearse judges a deployment as [Decide] would after it was signed, as far as
@@ -48,7 +51,7 @@ func rehearse(ctx context.Context, t *trail, in RehearseInput, docs Documents) (
 		return nil, t.refuse("order", "a deployment for this device, not signed yet", d, reason.Malformed, err)
 	}
 	order.digest, order.size = d, int64(len(in.Deployment))
-	decide := DecideInput{Order: order, Release: in.Release, Device: in.Device, History: in.History}
+	decide := DecideInput{Order: order, Release: in.Release, Device: in.Device, History: in.History, Endorsements: in.Endorsements}
 	if err := checkFit(t, decide); err != nil {
 		return nil, err
 	}
@@ -57,6 +60,9 @@ func rehearse(ctx context.Context, t *trail, in RehearseInput, docs Documents) (
 		return nil, err
 	}
 	if err := checkFloor(t, decide); err != nil {
+		return nil, err
+	}
+	if err := r.checkEndorsements(ctx, t, decide); err != nil {
 		return nil, err
 	}
 	if r.content, err = resolve(ctx, t, decide, docs); err != nil {
@@ -82,6 +88,15 @@ func (r *Rehearsal) checkDevice(t *trail, in DecideInput) error {
 	}
 	r.note("whether the device meets the package's deviceConstraints")
 	return nil
+}
+
+// checkEndorsements leaves to the device what nobody here can read.
+func (r *Rehearsal) checkEndorsements(ctx context.Context, t *trail, in DecideInput) error {
+	if in.Endorsements == nil {
+		return nil
+	}
+	_, err := checkEndorsements(ctx, t, in)
+	return err
 }
 
 func (r *Rehearsal) notePaths(d Device) {

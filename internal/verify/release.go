@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 
@@ -34,8 +33,8 @@ type ReleaseInput struct {
 	Bundle digest.Digest
 }
 
-// Release is a bundle that its supplier lists and that the policy's signers
-// signed. Only [CheckRelease] makes one.
+// Release is a bundle that its supplier lists, with the evidence that the policy
+// demands of the supplier. Only [CheckRelease] makes one.
 type Release struct {
 	digest      digest.Digest
 	size        int64
@@ -46,11 +45,15 @@ type Release struct {
 	policy      *Policy
 	evidence    []digest.Digest
 	documents   []digest.Digest
+	found       findings
 	steps       []Step
 }
 
 // Digest returns the bundle's digest.
 func (r *Release) Digest() digest.Digest { return r.digest }
+
+// Size returns the length of the bundle index in bytes.
+func (r *Release) Size() int64 { return r.size }
 
 // Bundle returns the parsed bundle index. The caller must not change it.
 func (r *Release) Bundle() *bundle.Bundle { return r.bundle }
@@ -68,7 +71,9 @@ func (r *Release) Evidence() []digest.Digest { return r.evidence }
 func (r *Release) Steps() []Step { return r.steps }
 
 // CheckRelease decides whether a version is released: allowed by the policy,
-// listed by the supplier's channel, signed by enough of those whom the policy accepts, and whole.
+// listed by the supplier's channel, signed and attested by enough of those whom
+// the policy accepts, and whole. What the policy demands of the evidence that an
+// order lists is for [Decide].
 func CheckRelease(ctx context.Context, in ReleaseInput, docs Documents) (*Release, error) {
 	t := &trail{}
 	r := &Release{policy: in.Policy}
@@ -82,7 +87,7 @@ func CheckRelease(ctx context.Context, in ReleaseInput, docs Documents) (*Releas
 	if err := r.readBundle(ctx, t, in, target, docs); err != nil {
 		return nil, err
 	}
-	if err := r.checkSignatures(ctx, t, target, docs); err != nil {
+	if err := r.checkSupplied(ctx, t, target, docs); err != nil {
 		return nil, err
 	}
 	if err := r.readPackage(ctx, t, docs); err != nil {
@@ -179,53 +184,21 @@ func evidenceOf(target tufclient.Target) ([]channel.EvidenceRef, error) {
 	return custom.Evidence, nil
 }
 
-func (r *Release) checkSignatures(ctx context.Context, t *trail, target tufclient.Target, docs Documents) error {
-	const rule = "every signature rule of the policy is met by distinct keys and identities"
+// checkSupplied holds the supplier's evidence against the rules for it.
+func (r *Release) checkSupplied(ctx context.Context, t *trail, target tufclient.Target, docs Documents) error {
+	const rule = "the release channel lists evidence about the bundle"
 	refs, err := evidenceOf(target)
 	if err != nil {
 		return t.refuse("signature", rule, target.Digest, reason.Signature, err)
 	}
-	evidence, err := r.readEvidence(ctx, refs, docs)
+	h, err := r.hear(ctx, policy.InRelease, refs, docs)
 	if err != nil {
 		return t.refuse("signature", rule, target.Digest, reason.Malformed, err)
 	}
-	var met []string
-	for _, s := range r.rules.Signatures {
-		signers, err := r.meet(s, evidence)
-		if err != nil {
-			return t.refuse("signature", rule, target.Digest, reason.Signature, fmt.Errorf("role %s: %w", s.Role, err))
-		}
-		met = append(met, fmt.Sprintf("%s %d of %d: %s", s.Role, s.Threshold, len(s.Keys)+len(s.Identities), policy.Names(signers)))
-	}
-	t.pass("signature", rule, refs[0].Digest, "%s", strings.Join(met, ", "))
-	return r.checkAttestations(t, evidence)
-}
-
-func (r *Release) readEvidence(ctx context.Context, refs []channel.EvidenceRef, docs Documents) ([]*Evidence, error) {
-	var out []*Evidence
 	for _, ref := range refs {
-		data, err := readManifest(ctx, docs, ref.Digest, ref.Size)
-		if err != nil {
-			return nil, fmt.Errorf("evidence: %w", err)
-		}
-		e, err := bundle.ParseEvidence(data)
-		if err != nil {
-			return nil, fmt.Errorf("evidence %s: %w", ref.Digest, err)
-		}
-		if e.Subject.Digest != r.digest {
-			return nil, reason.New(reason.Signature, "evidence %s is about %s, not about this bundle", ref.Digest, e.Subject.Digest)
-		}
-		blob, err := readBlob(ctx, docs, e.Layer)
-		if err != nil {
-			return nil, fmt.Errorf("evidence %s: %w", ref.Digest, err)
-		}
-		parsed, err := ParseEvidence(blob)
-		if err != nil {
-			parsed = &Evidence{unreadable: fmt.Errorf("evidence %s: %w", ref.Digest, err)}
-		}
-		out = append(out, parsed)
 		r.evidence = append(r.evidence, ref.Digest)
-		r.documents = append(r.documents, ref.Digest, e.Layer.Digest)
 	}
-	return out, nil
+	r.documents = append(r.documents, h.documents...)
+	r.found, err = h.judge(t)
+	return err
 }
