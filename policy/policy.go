@@ -83,6 +83,8 @@ type Application struct {
 	Signatures []SignatureRule `yaml:"signatures"`
 	// Attestations must all be satisfied, too.
 	Attestations []AttestationRule `yaml:"attestations"`
+	// Rules must all hold, too.
+	Rules []Rule `yaml:"rules"`
 	// MinimumVersion is the SemVer version below which nothing is installed,
 	// whatever an order says. Empty means no floor.
 	MinimumVersion string `yaml:"minimumVersion"`

@@ -12,15 +12,20 @@ import (
 // starting reads a shipped policy and returns the rules of its application.
 func starting(t *testing.T, name string) policy.Application {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join("starting", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := policy.Parse(data)
+	p, err := policy.Parse(shipped(t, name))
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
 	return p.Applications[0]
+}
+
+func shipped(t testing.TB, name string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("starting", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
 }
 
 // TestStartingPolicies: each shipped policy accepts whom it is made for, and not

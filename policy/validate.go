@@ -97,6 +97,9 @@ func (a *Application) validate(p *TrustPolicy) error {
 	if err := a.validateAttestations(p.TrustedRoots); err != nil {
 		return err
 	}
+	if err := a.compileRules(); err != nil {
+		return err
+	}
 	if a.MinimumVersion != "" {
 		if _, err := margo.CompareVersions(a.MinimumVersion, a.MinimumVersion); err != nil {
 			return fmt.Errorf("minimumVersion: %w", err)

@@ -10,7 +10,7 @@ import (
 )
 
 // demands are the lists of an application whose entries say what must be there.
-var demands = map[string]bool{"signatures": true, "attestations": true}
+var demands = map[string]bool{"signatures": true, "attestations": true, "rules": true}
 
 // checkWritten refuses a demand that was written and left empty: a template with
 // a variable that was not set would otherwise ask for nothing, and say so to

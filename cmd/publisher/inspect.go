@@ -96,7 +96,7 @@ func verifyCommand(g *globals) *cobra.Command {
 			rel, judged := p.VerifyRelease(cmd.Context(), f.channel, app, version)
 			j := judgement{Application: app, Version: version, Accepted: judged == nil, Steps: verify.StepsOf(judged)}
 			if judged == nil {
-				j.Bundle, j.Steps = rel.Digest(), rel.Steps()
+				j.Bundle, j.Steps, j.Left = rel.Digest(), rel.Steps(), rel.LeftToOrders()
 			}
 			if err := cli.Out(cmd).Print(j, func(w io.Writer) { writeJudgement(w, j, explain) }); err != nil {
 				return err
@@ -115,6 +115,8 @@ type judgement struct {
 	Accepted    bool          `json:"accepted"`
 	Bundle      digest.Digest `json:"bundle,omitempty"`
 	Steps       []verify.Step `json:"steps"`
+	// Left is what is judged with an order.
+	Left []string `json:"leftToOrders,omitempty"`
 }
 
 func writeJudgement(w io.Writer, j judgement, explain bool) {
@@ -125,5 +127,8 @@ func writeJudgement(w io.Writer, j judgement, explain bool) {
 	fmt.Fprintf(w, "%s %s %s %s\n", word, cli.Safe(j.Application), cli.Safe(j.Version), j.Bundle)
 	if explain {
 		verify.WriteSteps(w, j.Steps, cli.Safe)
+	}
+	for _, text := range j.Left {
+		fmt.Fprintf(w, "  judged with an order: %s\n", cli.Safe(text))
 	}
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func policyCommand(g *globals) *cobra.Command {
-	cmd := &cobra.Command{Use: "policy", Short: "set an operator's policy", Example: "  publisher policy set policy.yaml --channel registry.example/plant/deployments"}
+	cmd := &cobra.Command{Use: "policy", Short: "set an operator's policy, or test one", Example: "  publisher policy test policy-test.yaml\n  publisher policy set policy.yaml --channel registry.example/plant/deployments"}
 	var f channelFlags
 	set := &cobra.Command{
 		Use:   "set FILE --channel REPOSITORY",
@@ -36,7 +36,7 @@ keys. Devices obey it from their next cycle on.`,
 		},
 	}
 	f.addFlags(set, true)
-	cmd.AddCommand(set)
+	cmd.AddCommand(set, policyTestCommand(g))
 	return cmd
 }
 

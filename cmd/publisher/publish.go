@@ -146,13 +146,17 @@ func publishCommand(g *globals) *cobra.Command {
 	var pf packFlags
 	var sf signFlags
 	var af attestFlags
+	var policyFile string
 	cmd := &cobra.Command{
 		Use:   "publish DIRECTORY --channel REPOSITORY",
 		Short: "pack, push, sign, and list a package in a release channel",
 		Long: `Publish is one transaction: everything is pushed and read back before the
 channel's tag moves, so readers see the whole release or none of it. It can be
 run again after an interruption. The registry must be reachable and the key
-directory must hold the keys of targets, snapshot and timestamp.`,
+directory must hold the keys of targets, snapshot and timestamp.
+
+With --policy an operator's policy is asked before anything is pushed or signed:
+what its devices would refuse ends with the reason that they would give.`,
 		Example: `  publisher publish ./line-monitor --channel registry.example/acme/releases
   publisher publish ./line-monitor --channel registry.example/acme/releases --signing-config signing_config.json`,
 		Args: cobra.ExactArgs(1),
@@ -189,7 +193,7 @@ directory must hold the keys of targets, snapshot and timestamp.`,
 			}
 			done, err := p.Publish(cmd.Context(), publish.PublishInput{
 				Channel: f.channel, Layout: layout, Packed: res, SigningKey: cmp.Or(sf.key, p.Keys.SigningKey()), Keyless: keyless,
-				Attestations: attestations,
+				Attestations: attestations, Policy: policyFile,
 			})
 			if err != nil {
 				return err
@@ -201,6 +205,7 @@ directory must hold the keys of targets, snapshot and timestamp.`,
 	pf.addFlags(cmd)
 	sf.addFlags(cmd)
 	af.addFlags(cmd)
+	cmd.Flags().StringVar(&policyFile, "policy", "", "ask the TrustPolicy in `FILE` first, and publish nothing that a device under it would refuse")
 	return cmd
 }
 

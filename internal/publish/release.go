@@ -33,6 +33,9 @@ type PublishInput struct {
 	Keyless *sign.Keyless
 	// Attestations are attached beside the signature.
 	Attestations []Attestation
+	// Policy is the file of a TrustPolicy that is asked before anything is pushed or
+	// signed; "" for none.
+	Policy string
 }
 
 // Published says what a release is.
@@ -57,6 +60,11 @@ func (p *Publisher) Publish(ctx context.Context, in PublishInput) (*Published, e
 	}
 	for _, a := range in.Attestations {
 		if err := a.concerns(in.Packed.Bundle, in.Packed.Descriptor.Digest); err != nil {
+			return nil, err
+		}
+	}
+	if in.Policy != "" {
+		if err := p.forecast(ctx, in); err != nil {
 			return nil, err
 		}
 	}

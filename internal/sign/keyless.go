@@ -108,24 +108,55 @@ type Keyless struct {
 	Token func(ctx context.Context) (string, error)
 }
 
-// Sign implements [Signer]. A service that does not answer is unreachable; one
-// that refuses the token says so in its own words.
-func (k Keyless) Sign(ctx context.Context, statement []byte) ([]byte, error) {
-	token, err := k.Token(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("identity token: %w", err)
-	}
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+func (k Keyless) fulcio() *sign.Fulcio {
+	return sign.NewFulcio(&sign.FulcioOptions{BaseURL: k.Services.fulcio[0].URL, Timeout: serviceTimeout, Transport: direct{}})
+}
+
+// Certify returns a certificate, DER, such as [Keyless.Sign] would sign with, and
+// forgets its key: it says beforehand whom a signature will name.
+func (k Keyless) Certify(ctx context.Context) ([]byte, error) {
+	token, pair, err := k.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
-	pair, err := newKeypair(private)
+	leaf, err := k.fulcio().GetCertificate(ctx, pair, &sign.CertificateProviderOptions{IDToken: token})
+	return leaf, unanswered("certificate", err)
+}
+
+// begin asks for a token and makes a key.
+func (k Keyless) begin(ctx context.Context) (token string, pair *keypair, err error) {
+	if token, err = k.Token(ctx); err != nil {
+		return "", nil, fmt.Errorf("identity token: %w", err)
+	}
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return "", nil, err
+	}
+	pair, err = newKeypair(private)
+	return token, pair, err
+}
+
+// unanswered tells a service that does not answer from one that refuses.
+func unanswered(operation string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if at := new(url.Error); errors.As(err, &at) {
+		return reason.New(reason.Unreachable, "%s: %w", operation, err)
+	}
+	return fmt.Errorf("%s: %w", operation, err)
+}
+
+// Sign implements [Signer]. A service that does not answer is unreachable; one
+// that refuses the token says so in its own words.
+func (k Keyless) Sign(ctx context.Context, statement []byte) ([]byte, error) {
+	token, pair, err := k.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
 	opts := sign.BundleOptions{
 		Context:                    ctx,
-		CertificateProvider:        sign.NewFulcio(&sign.FulcioOptions{BaseURL: k.Services.fulcio[0].URL, Timeout: serviceTimeout, Transport: direct{}}),
+		CertificateProvider:        k.fulcio(),
 		CertificateProviderOptions: &sign.CertificateProviderOptions{IDToken: token},
 	}
 	for _, s := range k.Services.tsas {
@@ -135,11 +166,5 @@ func (k Keyless) Sign(ctx context.Context, statement []byte) ([]byte, error) {
 		opts.TransparencyLogs = append(opts.TransparencyLogs, sign.NewRekor(&sign.RekorOptions{BaseURL: s.URL, Version: s.MajorAPIVersion, Timeout: serviceTimeout, Retries: serviceRetries}))
 	}
 	data, err := bundleOf(statement, pair, opts)
-	if unanswered := new(url.Error); errors.As(err, &unanswered) {
-		return nil, reason.New(reason.Unreachable, "sign without a key: %w", err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("sign without a key: %w", err)
-	}
-	return data, nil
+	return data, unanswered("sign without a key", err)
 }

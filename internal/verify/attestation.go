@@ -54,18 +54,21 @@ func (e *Evidence) saying() *saying {
 	if e.said != nil {
 		return e.said
 	}
-	e.said = &saying{}
-	s := &e.said.inTotoStatement
-	if err := strictjson.UnmarshalOpen(e.envelope.GetPayload(), s, strictjson.Limits{Bytes: MaxSignatureBytes, Depth: maxSignatureDepth}); err != nil {
-		e.said.err = err
-		return e.said
-	}
-	if s.Type != sign.StatementType {
-		e.said.err = reason.New(reason.Signature, "type %.100q, not %q", s.Type, sign.StatementType)
-		return e.said
-	}
-	e.said.subjects, e.said.err = s.subjects()
+	e.said = readStatement(e.envelope.GetPayload())
 	return e.said
+}
+
+func readStatement(data []byte) *saying {
+	out := &saying{}
+	if out.err = strictjson.UnmarshalOpen(data, &out.inTotoStatement, strictjson.Limits{Bytes: MaxSignatureBytes, Depth: maxSignatureDepth}); out.err != nil {
+		return out
+	}
+	if out.Type != sign.StatementType {
+		out.err = reason.New(reason.Signature, "type %.100q, not %q", out.Type, sign.StatementType)
+		return out
+	}
+	out.subjects, out.err = out.inTotoStatement.subjects()
+	return out
 }
 
 // subjects are the digests of what a statement is about. One that is given under

@@ -22,8 +22,8 @@ func (h *hearing) meet(rule policy.SignatureRule) ([]policy.Signer, *Evidence, e
 		return nil, nil, err
 	}
 	subject := h.release.subject()
-	var found []policy.Signer
-	var by []*Evidence // of found
+	found := slices.Clone(h.signers)
+	by := make([]*Evidence, len(found)) // of found
 	var doubt doubts
 	for _, e := range h.evidence {
 		signers, err := e.CheckSignature(subject, accepted)
@@ -55,7 +55,7 @@ func (h *hearing) attested(rule policy.AttestationRule) ([]policy.Attestation, *
 	if err != nil {
 		return nil, nil, err
 	}
-	var found []policy.Attestation
+	found := slices.Clone(h.statements)
 	var by *Evidence // the first of the type
 	var doubt doubts
 	for _, e := range h.evidence {

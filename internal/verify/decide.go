@@ -33,7 +33,8 @@ type DecideInput struct {
 
 // Decide judges an order on a device: it fits the signed package, the device is
 // eligible, no floor is passed, those whose word the policy asks for beside the
-// supplier's have given it, and there is an image for the platform.
+// supplier's have given it, the policy's conditions hold, and there is an image for
+// the platform.
 func Decide(ctx context.Context, in DecideInput, docs Documents) (*Verdict, error) {
 	t := &trail{steps: append([]Step(nil), in.Release.steps...)}
 	if err := checkFit(t, in); err != nil {
@@ -45,15 +46,18 @@ func Decide(ctx context.Context, in DecideInput, docs Documents) (*Verdict, erro
 	if err := checkFloor(t, in); err != nil {
 		return nil, err
 	}
-	endorsed, err := checkEndorsements(ctx, t, in)
+	endorsed, documents, err := checkEndorsements(ctx, t, in)
 	if err != nil {
+		return nil, err
+	}
+	if _, err := judgeRules(t, in, endorsed); err != nil {
 		return nil, err
 	}
 	c, err := resolve(ctx, t, in, docs)
 	if err != nil {
 		return nil, err
 	}
-	c.documents = append(c.documents, endorsed.documents...)
+	c.documents = append(c.documents, documents...)
 	return &Verdict{content: c, order: in.Order, release: in.Release, steps: t.steps}, nil
 }
 

@@ -13,14 +13,14 @@ import (
 )
 
 // checkEndorsements holds the evidence that an order lists against the rules for
-// it. Where there is none, nothing of it is read.
-func checkEndorsements(ctx context.Context, t *trail, in DecideInput) (*hearing, error) {
+// it, and returns what it read. Where there is no rule, nothing is read.
+func checkEndorsements(ctx context.Context, t *trail, in DecideInput) (findings, []digest.Digest, error) {
 	h, err := in.Release.hearEndorsements(ctx, t, in.Order.terms.Endorsements, in.Endorsements)
 	if err != nil {
-		return nil, err
+		return findings{}, nil, err
 	}
-	_, err = h.judge(t)
-	return h, err
+	found, err := h.judge(t)
+	return found, h.documents, err
 }
 
 func (r *Release) hearEndorsements(ctx context.Context, t *trail, list []margo.EvidenceRef, docs Documents) (*hearing, error) {
@@ -39,9 +39,25 @@ func (r *Release) hearEndorsements(ctx context.Context, t *trail, list []margo.E
 	return h, nil
 }
 
-// NeedsEndorsements reports whether the policy asks for evidence that an order
-// lists.
-func (r *Release) NeedsEndorsements() bool { return r.rules.NeedsEndorsements() }
+// LeftToOrders names what the policy demands beside the release itself: the
+// evidence that an order lists, and conditions, which are judged with an order.
+func (r *Release) LeftToOrders() []string {
+	out := []string{}
+	for _, s := range r.rules.Signatures {
+		if s.ListedIn == policy.InDeployment {
+			out = append(out, s.Demand())
+		}
+	}
+	for _, a := range r.rules.Attestations {
+		if a.ListedIn == policy.InDeployment {
+			out = append(out, a.Demand())
+		}
+	}
+	for _, rule := range r.rules.Rules {
+		out = append(out, "rule "+ruleText(rule))
+	}
+	return out
+}
 
 // CheckEndorsements makes the checks of [Decide] on the evidence that an order
 // would list, before it is signed.

@@ -20,6 +20,9 @@ type hearing struct {
 	release  *Release
 	listedIn string
 	evidence []*Evidence
+	// signers and statements are promised and not there yet: only of a [Draft].
+	signers    []policy.Signer
+	statements []policy.Attestation
 	// documents are what was read, manifests and layers.
 	documents []digest.Digest
 }

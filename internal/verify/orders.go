@@ -131,7 +131,11 @@ func loadPolicy(ctx context.Context, target tufclient.Target, docs Documents) (*
 	if target.Role != "targets" {
 		return nil, reason.New(reason.UntrustedSigner, "target %q is signed by role %q: it must be the top-level targets role", target.Name, target.Role)
 	}
-	manifest, err := readManifest(ctx, docs, target.Digest, target.Length)
+	return readPolicyArtifact(ctx, target.Digest, target.Length, docs)
+}
+
+func readPolicyArtifact(ctx context.Context, d digest.Digest, size int64, docs Documents) (*Policy, error) {
+	manifest, err := readManifest(ctx, docs, d, size)
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +162,7 @@ func loadPolicy(ctx context.Context, target tufclient.Target, docs Documents) (*
 			return nil, reason.New(reason.Malformed, "channels.%s.root: the policy artifact carries no file %q", name, c.Root)
 		}
 	}
-	p := &Policy{trust: trust, digest: target.Digest, roots: roots, trustedRoots: map[string]*TrustedRoot{}}
+	p := &Policy{trust: trust, digest: d, roots: roots, trustedRoots: map[string]*TrustedRoot{}}
 	for name, t := range trust.TrustedRoots {
 		if roots[t.File] == nil {
 			return nil, reason.New(reason.Malformed, "trustedRoots.%s.file: the policy artifact carries no file %q", name, t.File)

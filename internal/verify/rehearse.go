@@ -6,6 +6,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/consign-dev/consign/internal/margo"
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/policy"
 )
@@ -31,6 +32,8 @@ type RehearseInput struct {
 	// here", not "none" as for [Decide].
 	Device  Device
 	History History
+	// Endorsed, if not nil, takes the place of the evidence that the order lists.
+	Endorsed []margo.EvidenceRef
 	// Endorsements are as for [Decide]; nil where nothing is listed, and
 	// [RehearseUnlisted] says so.
 	Endorsements Documents
@@ -49,6 +52,9 @@ func rehearse(ctx context.Context, t *trail, in RehearseInput, docs Documents) (
 	order, err := readOrder(in.Deployment, in.Device.ID)
 	if err != nil {
 		return nil, t.refuse("order", "a deployment for this device, not signed yet", d, reason.Malformed, err)
+	}
+	if in.Endorsed != nil {
+		order.terms.Endorsements = in.Endorsed
 	}
 	order.digest, order.size = d, int64(len(in.Deployment))
 	decide := DecideInput{Order: order, Release: in.Release, Device: in.Device, History: in.History, Endorsements: in.Endorsements}
@@ -90,12 +96,26 @@ func (r *Rehearsal) checkDevice(t *trail, in DecideInput) error {
 	return nil
 }
 
-// checkEndorsements leaves to the device what nobody here can read.
+// checkEndorsements leaves to the device what nobody here can read, and the rules
+// that depend on it.
 func (r *Rehearsal) checkEndorsements(ctx context.Context, t *trail, in DecideInput) error {
+	var found findings
+	var open []policy.Open
 	if in.Endorsements == nil {
-		return nil
+		open = []policy.Open{{"evidence"}, {"deployment"}, {"device"}} // nobody has ordered it yet
+	} else {
+		var err error
+		if found, _, err = checkEndorsements(ctx, t, in); err != nil {
+			return err
+		}
 	}
-	_, err := checkEndorsements(ctx, t, in)
+	if in.Device.Platform.OS == "" {
+		open = append(open, policy.Open{"device", "platform"})
+	}
+	left, err := judgeRules(t, in, found, open...)
+	for _, rule := range left {
+		r.note("the rule %s: it depends on the device, or on evidence that is not there yet", rule.Name)
+	}
 	return err
 }
 

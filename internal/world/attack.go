@@ -106,6 +106,17 @@ func (w *World) Reorder(device string, edit func(deployments [][]byte) [][]byte)
 	}, tufrepo.Deploy)
 }
 
+// Ordered is the one order of a device, the bytes that were signed.
+func (w *World) Ordered(device string) []byte {
+	w.T.Helper()
+	repo, err := w.client.Repository(w.Deployments)
+	w.Must(err)
+	meta, _ := w.thief("plant", repo)
+	target, err := meta.Target(channel.DeviceTarget(device))
+	w.Must(err)
+	return w.orders(repo, target)[0]
+}
+
 // orders are the documents of a desired state.
 func (w *World) orders(repo *oci.Repository, target tufclient.Target) [][]byte {
 	w.T.Helper()

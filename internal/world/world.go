@@ -53,6 +53,8 @@ type World struct {
 	// Attest makes the statements that are attached to what a party publishes, given
 	// the digest of the bundle; nil for none.
 	Attest func(bundle digest.Digest) []string
+	// Asked is the file of a policy that publishing asks first; "" for none.
+	Asked string
 	// Signers is YAML of the policy in the place of the key of acme: whose
 	// signatures count. TrustedRoot is the Sigstore instance "private" of it.
 	Signers     string
@@ -391,7 +393,7 @@ func (w *World) TryPublish(party, version string, edit func(dir string)) (digest
 		return "", err
 	}
 	p := w.Party(party)
-	_, err = p.Publish(w.Context(), publish.PublishInput{Channel: w.Releases, Layout: layout, Packed: packed, SigningKey: p.Keys.SigningKey(), Keyless: w.Keyless, Attestations: w.attestations(packed.Descriptor.Digest)})
+	_, err = p.Publish(w.Context(), publish.PublishInput{Channel: w.Releases, Layout: layout, Packed: packed, SigningKey: p.Keys.SigningKey(), Keyless: w.Keyless, Attestations: w.attestations(packed.Descriptor.Digest), Policy: w.Asked})
 	return packed.Descriptor.Digest, err
 }
 
