@@ -36,6 +36,7 @@ VCS = $(shell git rev-parse --verify --quiet HEAD >/dev/null 2>&1 && echo true |
 # hide that a build failed.
 TOOLS = interop="$$(tools/tool.sh interop)"; conformance="$$(tools/tool.sh conformance)"; registry="$$(tools/tool.sh registry)"; sigstore="$$(tools/tool.sh sigstore)"; \
 	export CONSIGN_INTEROP_BIN="$$interop" CONSIGN_CONFORMANCE_BIN="$$conformance" CONSIGN_REGISTRY_BIN="$$registry" CONSIGN_SIGSTORE_BIN="$$sigstore"
+SIGSTORE = sigstore="$$(tools/tool.sh sigstore)"; export CONSIGN_SIGSTORE_BIN="$$sigstore"
 ENGINE = go run ./tools/testenv engine run --dir "$(CACHE)" --
 
 # What "make release" builds for, as GOARCH or GOARCH-GOARM.
@@ -96,7 +97,7 @@ mutants: ## take each defence out of a copy, where the tests of its attack must 
 	go run ./tools/mutants $(if $(SINCE),-since '$(SINCE)') $(ROWS)
 
 demo: build ## the whole story on this machine, attacks included
-	@$(ENGINE) demo/demo.sh
+	@$(SIGSTORE); $(ENGINE) go run ./tools/sigstoreenv -job tag=refs/tags/v1.2.2 -job branch=refs/heads/main -- demo/demo.sh
 
 bench: ## benchmarks
 	@$(ENGINE) go test -run '^$$' -bench . -benchmem $(ARGS)

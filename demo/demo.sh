@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # The main job, from an empty directory to an audited device, and what happens
 # when somebody tries to get in between. Run it with "make demo": that builds
-# the programs and provides a Docker engine (CONSIGN_TEST_ENGINE).
+# the programs and provides a Docker engine (CONSIGN_TEST_ENGINE) and a private
+# Sigstore with two jobs of a CI system (CONSIGN_SIGSTORE_DIR).
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 bin=${CONSIGN_BIN:-$root/bin}
 engine=${CONSIGN_TEST_ENGINE:?run this with: make demo}
+sigstore=${CONSIGN_SIGSTORE_DIR:?run this with: make demo}
 work=$(mktemp -d "${TMPDIR:-/tmp}/consign-demo.XXXXXX")
 registry_port=${CONSIGN_DEMO_REGISTRY_PORT:-5050}
 content_port=${CONSIGN_DEMO_CONTENT_PORT:-5051}
@@ -33,14 +35,14 @@ run() {
   return "$code"
 }
 
-# refused runs a cycle that must be refused for the given reason, and shows that
-# the application still answers as before.
+# refused REASON [VERSION] runs a cycle that must be refused for the given reason,
+# and shows that the application, at VERSION, still answers as before.
 refused() {
-  local reason=$1 code=0
+  local reason=$1 version=${2:-1.0.0} code=0
   run agent sync --config agent.yaml || code=$?
   [ "$code" -ne 0 ] || fail "the device accepted what it must refuse"
   grep -q "($reason)" out || fail "the refusal does not say $reason"
-  expect 'Hello, line 3 (hello 1.0.0)'
+  expect "Hello, line 3 (hello $version)"
   say "refused with reason $reason (exit $code); the running application was not touched"
 }
 
@@ -106,10 +108,38 @@ release() {
 }
 
 publish() { run publisher publish "package-$1" --channel "$releases" --keys acme --passphrase-file passphrase; }
+
+# publish_as JOB VERSION [FLAGS]: publishes as a job of a CI system does, with no
+# key for the bundle: the job's own environment says where its token is.
+publish_as() {
+  local job=$1 version=$2
+  (
+    set -a
+    # shellcheck disable=SC1090
+    . "$sigstore/$job.env"
+    run publisher publish "package-$version" --signing-config "$sigstore/signing_config.json" --provenance auto \
+      --channel "$releases" --keys acme --passphrase-file passphrase "${@:3}"
+  )
+}
 deploy() { run publisher deploy "hello@$1" "${@:2}" --device press-07 --channel "$deployments" --keys plant --passphrase-file passphrase; }
 
-# write_policy [GRANTS]: the operator's policy, with grants for the application
-# as "publisher plan" prints them.
+# key_signer, and workflow_signer REFS: whose signatures a policy accepts.
+key_signer() {
+  printf '        keys:\n          - |\n'
+  sed 's/^/            /' acme/signing.pem.pub
+}
+workflow_signer() {
+  cat <<EOF
+        identities:
+          - trustedRoot: ci
+            issuer: $(cat "$sigstore/issuer")
+            subject: ^https://git\\.example\\.test/acme/hello/\\.github/workflows/release\\.yml@$1$
+            claims: {sourceRepositoryURI: "https://git.example.test/acme/hello", buildTrigger: push, runnerEnvironment: github-hosted}
+EOF
+}
+
+# write_policy [GRANTS [SIGNERS [ATTESTATIONS]]]: the operator's policy, with grants
+# for the application as "publisher plan" prints them.
 write_policy() {
   cat >policy.yaml <<EOF
 apiVersion: consign.dev/v1alpha1
@@ -118,6 +148,8 @@ channels:
   acme:
     repository: $releases
     root: acme-root.json
+trustedRoots:
+  ci: {file: trusted_root.json}
 applications:
   - id: hello
     channel: acme
@@ -125,12 +157,12 @@ applications:
     signatures:
       - role: supplier
         threshold: 1
-        keys:
-          - |
-$(sed 's/^/            /' acme/signing.pem.pub)
+${2:-$(key_signer)}
+${3:-}
 ${1:-}
 EOF
 }
+set_policy() { run publisher policy set policy.yaml --channel "$deployments" --keys plant --passphrase-file passphrase; }
 
 take_back() {
   run publisher undeploy hello --device press-07 --channel "$deployments" --keys plant --passphrase-file passphrase
@@ -156,9 +188,10 @@ publish 1.0.0
 chapter "3. The operator: a deployment channel, a policy, a device, an order"
 run publisher channel init "$deployments" --kind deployments --keys plant --passphrase-file passphrase
 cp acme/root.json acme-root.json
+cp "$sigstore/trusted_root.json" .
 write_policy
 say "the policy trusts one key of that supplier, for one application"
-run publisher policy set policy.yaml --channel "$deployments" --keys plant --passphrase-file passphrase
+set_policy
 
 cat >agent.yaml <<EOF
 stateDir: $work/state
@@ -241,12 +274,52 @@ grants=$(sed -n '/^ *grants:$/,/^[^ ]/p' out | grep '^    ' || true)
 [ -n "$grants" ] || fail "the plan shows no grants to paste"
 write_policy "$grants"
 say "the operator agrees and pastes the plan's grants into the policy"
-run publisher policy set policy.yaml --channel "$deployments" --keys plant --passphrase-file passphrase
+set_policy
 deploy 1.2.1
 run agent sync --config agent.yaml
 expect 'Hello, line 3 (hello 1.2.1)'
 
-chapter "8. A version that never becomes healthy"
+chapter "8. A release without a key: by which workflow, from which tag"
+tags='refs/tags/v[0-9.]+'
+provenance="    attestations:
+      - name: provenance
+        predicateType: https://slsa.dev/provenance/v1
+        threshold: 1
+$(workflow_signer "$tags")
+        provenance:
+          source: {uri: https://git.example.test/acme/hello, ref: '^$tags\$'}
+          materials: images"
+strict() { write_policy "" "$(workflow_signer "$tags")" "$provenance"; }
+strict
+say "the policy now asks for the supplier's release workflow on a tag, and for its provenance; no key signs a release any more"
+set_policy
+release 1.2.2
+publish_as tag 1.2.2
+bundle=$(sed -n 's/^ *bundle *//p' out)
+deploy 1.2.2
+run agent sync --config agent.yaml
+expect 'Hello, line 3 (hello 1.2.2)'
+say "what its signers claim, as the policy that would ask for it:"
+run publisher inspect "$bundle"
+
+say ""
+say "-- the same workflow, run on a branch, makes 1.2.3; with the customer's policy at hand it publishes nothing"
+release 1.2.3
+code=0
+publish_as branch 1.2.3 --policy policy.yaml || code=$?
+[ "$code" -eq 3 ] || fail "what the policy refuses was published (exit code $code)"
+say "-- without it 1.2.3 is published, and ordered under a policy that trusts any ref; then that policy goes"
+publish_as branch 1.2.3
+write_policy "" "$(workflow_signer 'refs/.*')"
+set_policy
+deploy 1.2.3
+strict
+set_policy
+refused identity 1.2.2
+write_policy "$grants" "$(key_signer; workflow_signer "$tags")"
+set_policy
+
+chapter "9. A version that never becomes healthy"
 release 1.3.0
 sed -i 's|"/hello", "health"|"/hello", "unwell"|; s|retries: 5|retries: 2|; s|start_period: 10s|start_period: 0s|' package-1.3.0/components/hello-stack/compose.yaml
 publish 1.3.0
@@ -254,10 +327,10 @@ deploy 1.3.0
 code=0
 run agent sync --config agent.yaml || code=$?
 [ "$code" -eq 5 ] || fail "a failed update ends with exit code $code, not 5"
-expect 'Hello, line 3 (hello 1.2.1)'
-say "the device went back to 1.2.1 by itself, after judging it again; images go back, data does not"
+expect 'Hello, line 3 (hello 1.2.2)'
+say "the device went back to 1.2.2 by itself, after judging it again; images go back, data does not"
 
-chapter "9. A site without a network"
+chapter "10. A site without a network"
 sed "s|/state$|/state-08|; s|:$content_port|:$((content_port + 1))|" agent.yaml >agent-08.yaml
 run agent init --config agent-08.yaml --channel "$deployments" --root plant/root.json --device press-08
 run publisher device add press-08 --log-key "$(sed -n 's/^log key: //p' out)" --channel "$deployments" --keys plant --passphrase-file passphrase
@@ -270,7 +343,7 @@ run agent sync --config agent-08.yaml --from stick
 expect 'Hello, line 4 (hello 1.1.0)' "$((app_port + 1))"
 start_registry
 
-chapter "10. The auditor: the whole story, offline"
+chapter "11. The auditor: the whole story, offline"
 run auditor verify state/log --key "$log_key" --since kept.checkpoint
 run auditor events state/log --key "$log_key"
 cp -r state/log copy
@@ -279,6 +352,6 @@ printf 'X' | dd of="$entries" bs=1 seek=300 conv=notrunc status=none
 say "one byte of a copy of the log is changed:"
 if run auditor verify copy --key "$log_key"; then fail "the auditor did not find the changed byte"; fi
 
-chapter "11. The end: the orders are taken back, and the devices obey"
+chapter "12. The end: the orders are taken back, and the devices obey"
 take_back
 say "done; nothing is left running"

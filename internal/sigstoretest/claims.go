@@ -111,3 +111,24 @@ func refType(ref string) string {
 	}
 	return "branch"
 }
+
+// GitHubEnvironment is what a job with these claims, as [GitHubClaims] gives them,
+// finds in its environment, as NAME=VALUE, but for its tokens.
+func GitHubEnvironment(c Claims) []string {
+	text := func(name string) string { s, _ := c[name].(string); return s }
+	return []string{
+		"GITHUB_ACTIONS=true",
+		"GITHUB_SERVER_URL=" + Forge,
+		"GITHUB_REPOSITORY=" + text("repository"),
+		"GITHUB_REPOSITORY_ID=" + text("repository_id"),
+		"GITHUB_REPOSITORY_OWNER_ID=" + text("repository_owner_id"),
+		"GITHUB_REF=" + text("ref"),
+		"GITHUB_SHA=" + text("sha"),
+		"GITHUB_WORKFLOW_REF=" + text("workflow_ref"),
+		"GITHUB_WORKFLOW_SHA=" + text("workflow_sha"),
+		"GITHUB_EVENT_NAME=" + text("event_name"),
+		"GITHUB_RUN_ID=" + text("run_id"),
+		"GITHUB_RUN_ATTEMPT=" + text("run_attempt"),
+		"RUNNER_ENVIRONMENT=" + text("runner_environment"),
+	}
+}
