@@ -24,6 +24,10 @@ const (
 const (
 	// SLSAProvenance is SLSA v1, Provenance.
 	SLSAProvenance = "https://slsa.dev/provenance/v1"
+	// SPDX and CycloneDX are SBOMs as JSON; tools may add the version, as in
+	// "https://spdx.dev/Document/v2.3".
+	SPDX      = "https://spdx.dev/Document"
+	CycloneDX = "https://cyclonedx.org/bom"
 )
 
 // predicateType is an absolute URI (in-toto Attestation Framework v1,
@@ -48,6 +52,8 @@ type AttestationRule struct {
 	// Provenance is demanded of a predicate of type [SLSAProvenance]; nil for
 	// nothing.
 	Provenance *ProvenanceRule `yaml:"provenance"`
+	// SBOM is demanded of a predicate of type [SPDX] or [CycloneDX]; nil for nothing.
+	SBOM *SBOMRule `yaml:"sbom"`
 }
 
 // Signers is the part of the rule that says who must have made the statements.
@@ -98,6 +104,9 @@ func (r AttestationRule) Check(found []Attestation, about Subjects) ([]Attestati
 	if len(subjects) == 0 {
 		return nil, reason.New(reason.Attestation, "attestation %s: the bundle has no image that it could be about", r.Name)
 	}
+	if err := r.forbids(found); err != nil {
+		return nil, err
+	}
 	good, unfit := r.fitting(found, about)
 	for _, subject := range subjects {
 		err := r.checkSubject(good, subject)
@@ -117,14 +126,12 @@ func (r AttestationRule) Check(found []Attestation, about Subjects) ([]Attestati
 // that say what it demands, each looked at once. The error says what is wrong
 // with the first other one; what strangers say is told only if nobody else does.
 func (r AttestationRule) fitting(found []Attestation, about Subjects) (good []Attestation, unfit error) {
-	one := r.Signers()
-	one.Threshold = 1
 	var stranger error
 	for _, a := range found {
 		if a.PredicateType != r.PredicateType {
 			continue
 		}
-		if _, err := one.Check(a.Signers); err != nil {
+		if err := r.accepts(a); err != nil {
 			stranger = cmp.Or(stranger, err)
 		} else if err := r.checkPredicate(a, about); err != nil {
 			unfit = cmp.Or(unfit, err)
@@ -133,6 +140,14 @@ func (r AttestationRule) fitting(found []Attestation, about Subjects) (good []At
 		}
 	}
 	return good, cmp.Or(unfit, stranger)
+}
+
+// accepts refuses what was made by nobody whom the rule names.
+func (r AttestationRule) accepts(a Attestation) error {
+	one := r.Signers()
+	one.Threshold = 1
+	_, err := one.Check(a.Signers)
+	return err
 }
 
 func (r AttestationRule) checkSubject(good []Attestation, subject string) error {
@@ -150,9 +165,16 @@ func (r AttestationRule) checkSubject(good []Attestation, subject string) error 
 }
 
 func (r AttestationRule) checkPredicate(a Attestation, about Subjects) error {
-	if r.PredicateType != SLSAProvenance {
-		return nil
+	switch {
+	case isSBOM(r.PredicateType):
+		return r.checkSBOM(a, about)
+	case r.PredicateType == SLSAProvenance:
+		return r.checkProvenance(a, about)
 	}
+	return nil
+}
+
+func (r AttestationRule) checkProvenance(a Attestation, about Subjects) error {
 	p, err := parseProvenance(a.Predicate)
 	if err != nil {
 		return err
@@ -181,14 +203,23 @@ func (r AttestationRule) validate(roots map[string]TrustedRoot) error {
 	if err := r.Signers().validate(roots); err != nil {
 		return err
 	}
-	if r.Provenance == nil {
-		return nil
-	}
-	if r.PredicateType != SLSAProvenance {
+	return r.validateDemands()
+}
+
+func (r AttestationRule) validateDemands() error {
+	if r.Provenance != nil && r.PredicateType != SLSAProvenance {
 		return fmt.Errorf("provenance: is of predicates of type %s, not %s", SLSAProvenance, r.PredicateType)
 	}
-	if err := r.Provenance.validate(); err != nil {
-		return fmt.Errorf("provenance.%w", err)
+	if r.Provenance != nil {
+		if err := r.Provenance.validate(); err != nil {
+			return fmt.Errorf("provenance.%w", err)
+		}
+	}
+	if r.SBOM == nil {
+		return nil
+	}
+	if err := r.SBOM.validate(r); err != nil {
+		return fmt.Errorf("sbom.%w", err)
 	}
 	return nil
 }

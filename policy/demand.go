@@ -17,6 +17,9 @@ func (r AttestationRule) Demand() string {
 	if r.Provenance != nil {
 		words += r.Provenance.demand()
 	}
+	if r.SBOM != nil {
+		words += r.SBOM.demand()
+	}
 	return words
 }
 
@@ -63,6 +66,22 @@ func (r *ProvenanceRule) demand() string {
 		if f.text != "" {
 			words += fmt.Sprintf("; %s %s", f.name, f.text)
 		}
+	}
+	return words
+}
+
+func (r *SBOMRule) demand() string {
+	var words string
+	for _, f := range []struct {
+		name string
+		list []string
+	}{{"package", r.Deny.Packages}, {"license", r.Deny.Licenses}} {
+		if len(f.list) > 0 {
+			words += fmt.Sprintf("; without %d denied %s(s)", len(f.list), f.name)
+		}
+	}
+	if r.Covers != "" {
+		words += "; covers " + r.Covers
 	}
 	return words
 }
