@@ -91,10 +91,7 @@ func (k Key) Sign(ctx context.Context, statement []byte) ([]byte, error) {
 
 // Bundle signs s, and nothing but s, and returns the JSON of a Sigstore bundle.
 func Bundle(ctx context.Context, s Subject, by Signer) ([]byte, error) {
-	if err := s.check(); err != nil {
-		return nil, fmt.Errorf("sign: %w", err)
-	}
-	payload, err := statement(s)
+	payload, err := Statement(s, PredicateType, json.RawMessage("{}"))
 	if err != nil {
 		return nil, fmt.Errorf("sign %s: %w", s.Name, err)
 	}
@@ -122,16 +119,21 @@ type resource struct {
 	Digest map[string]string `json:"digest"`
 }
 
-func statement(s Subject) ([]byte, error) {
+// Statement is the in-toto statement that says something of s.
+func Statement(s Subject, predicateType string, predicate json.RawMessage) ([]byte, error) {
+	if err := s.check(); err != nil {
+		return nil, err
+	}
 	return json.Marshal(struct {
-		Type          string     `json:"_type"`
-		Subject       []resource `json:"subject"`
-		PredicateType string     `json:"predicateType"`
-		Predicate     struct{}   `json:"predicate"`
+		Type          string          `json:"_type"`
+		Subject       []resource      `json:"subject"`
+		PredicateType string          `json:"predicateType"`
+		Predicate     json.RawMessage `json:"predicate"`
 	}{
 		Type:          StatementType,
 		Subject:       []resource{{Name: s.Name, Digest: map[string]string{"sha256": s.Digest.Encoded()}}},
-		PredicateType: PredicateType,
+		PredicateType: predicateType,
+		Predicate:     predicate,
 	})
 }
 

@@ -97,6 +97,8 @@ type Unverified struct {
 	Subjects []string
 	// Signed tells a Sigstore bundle from a bare statement.
 	Signed bool
+	// Predicate is its JSON.
+	Predicate []byte
 }
 
 // ReadUnverified reads an in-toto statement, or a Sigstore bundle that holds one,
@@ -125,7 +127,7 @@ func ReadUnverified(data []byte) (Unverified, error) {
 		return Unverified{}, reason.New(reason.Malformed, "_type %.100q, only %q is read", s.Type, sign.StatementType)
 	}
 	var err error
-	out.PredicateType = s.PredicateType
+	out.PredicateType, out.Predicate = s.PredicateType, s.Predicate
 	out.Subjects, err = s.subjects()
 	return out, err
 }

@@ -29,9 +29,9 @@ import (
 	"github.com/consign-dev/consign/policy"
 )
 
-// MaxSignatureBytes bounds one signature bundle. Ours have 1 KiB; one by other
-// tools with log entries and time stamps has some 20 KiB.
-const MaxSignatureBytes = 256 << 10
+// MaxSignatureBytes bounds one Sigstore bundle. A signature has some 20 KiB at
+// most; the SBOM of an image some 100 KiB, a third of it more as base64.
+const MaxSignatureBytes = 1 << 20
 
 // maxSignatureDepth bounds nesting in the bundle and in what it signs; neither
 // format nests deeper than 10.

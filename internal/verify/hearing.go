@@ -6,6 +6,7 @@ import (
 	"maps"
 
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/consign-dev/consign/internal/bundle"
 	"github.com/consign-dev/consign/internal/channel"
@@ -31,39 +32,45 @@ type hearing struct {
 // a registry says about referrers, and not order.
 func (r *Release) hear(ctx context.Context, listedIn string, refs []channel.EvidenceRef, docs Documents) (*hearing, error) {
 	h := &hearing{release: r, listedIn: listedIn}
+	room := int64(MaxEvidenceBytes)
 	for _, ref := range refs {
-		e, layer, err := r.readEvidence(ctx, ref, docs)
+		e, layer, err := r.readEvidence(ctx, ref, room, docs)
 		if err != nil {
 			return nil, err
 		}
+		room -= layer.Size
 		h.evidence = append(h.evidence, e)
-		h.documents = append(h.documents, ref.Digest, layer)
+		h.documents = append(h.documents, ref.Digest, layer.Digest)
 	}
 	return h, nil
 }
 
-func (r *Release) readEvidence(ctx context.Context, ref channel.EvidenceRef, docs Documents) (*Evidence, digest.Digest, error) {
+func (r *Release) readEvidence(ctx context.Context, ref channel.EvidenceRef, room int64, docs Documents) (*Evidence, ocispec.Descriptor, error) {
+	var none ocispec.Descriptor
 	data, err := readManifest(ctx, docs, ref.Digest, ref.Size)
 	if err != nil {
-		return nil, "", fmt.Errorf("evidence: %w", err)
+		return nil, none, fmt.Errorf("evidence: %w", err)
 	}
 	m, err := bundle.ParseEvidence(data)
 	if err != nil {
-		return nil, "", fmt.Errorf("evidence %s: %w", ref.Digest, err)
+		return nil, none, fmt.Errorf("evidence %s: %w", ref.Digest, err)
 	}
 	if m.Subject.Digest != r.digest {
-		return nil, "", reason.New(reason.Signature, "evidence %s is about %s, not about this bundle", ref.Digest, m.Subject.Digest)
+		return nil, none, reason.New(reason.Signature, "evidence %s is about %s, not about this bundle", ref.Digest, m.Subject.Digest)
+	}
+	if m.Layer.Size > room {
+		return nil, none, reason.New(reason.TooLarge, "evidence %s: all of the list has more than the %d bytes that are read", ref.Digest, int64(MaxEvidenceBytes))
 	}
 	blob, err := readBlob(ctx, docs, m.Layer)
 	if err != nil {
-		return nil, "", fmt.Errorf("evidence %s: %w", ref.Digest, err)
+		return nil, none, fmt.Errorf("evidence %s: %w", ref.Digest, err)
 	}
 	e, err := ParseEvidence(blob)
 	if err != nil {
 		e = &Evidence{unreadable: fmt.Errorf("evidence %s: %w", ref.Digest, err)}
 	}
 	e.digest = ref.Digest
-	return e, m.Layer.Digest, nil
+	return e, m.Layer, nil
 }
 
 // findings are who and what met the rules, by role and by name of attestation.

@@ -19,6 +19,10 @@ import (
 // public-key operation; a release with more than a few is a flood.
 const MaxEvidence = 32
 
+// MaxEvidenceBytes bounds the Sigstore bundles of one list together: all of them
+// are in memory at once, and each is read for every rule.
+const MaxEvidenceBytes = 8 << 20
+
 // ReleaseInput names a release and the policy to judge it by.
 type ReleaseInput struct {
 	Policy *Policy
