@@ -10,27 +10,38 @@ import (
 
 	"github.com/consign-dev/consign/internal/channel"
 	"github.com/consign-dev/consign/internal/cli"
+	"github.com/consign-dev/consign/internal/provenance"
 	"github.com/consign-dev/consign/internal/publish"
 	"github.com/consign-dev/consign/policy"
 )
 
 // attestFlags name the files that are attached to a release.
-type attestFlags struct{ provenance, any []string }
+type attestFlags struct{ provenance, sbom, any []string }
 
 func (f *attestFlags) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringArrayVar(&f.provenance, "provenance", nil, "attach the SLSA v1 provenance in `FILE`: a statement, or a Sigstore bundle of the builder (repeatable)")
+	flags.StringArrayVar(&f.sbom, "sbom", nil, "attach the SBOM in `FILE`: SPDX or CycloneDX as JSON, or an attestation that holds one (repeatable)")
+	flags.StringArrayVar(&f.provenance, "provenance", nil, "attach the SLSA v1 provenance in `FILE`: a statement, or a Sigstore bundle of the builder (repeatable); publish makes it of a CI job for \"auto\"")
 	flags.StringArrayVar(&f.any, "attestation", nil, "attach the in-toto statement in `FILE`, or a Sigstore bundle that holds one (repeatable)")
 }
 
-func (f *attestFlags) read() ([]publish.Attestation, error) {
+// auto is --provenance of the job that runs the publisher. A file of that name is
+// "./auto".
+const auto = "auto"
+
+// read reads the files; run, if not nil, says where the bundle is packed.
+func (f *attestFlags) read(run func() (provenance.Run, error)) ([]publish.Attestation, error) {
 	var out []publish.Attestation
 	for _, kind := range []struct {
-		files         []string
-		predicateType string
-	}{{f.provenance, policy.SLSAProvenance}, {f.any, ""}} {
+		files []string
+		read  func(file string) (publish.Attestation, error)
+	}{
+		{f.provenance, func(file string) (publish.Attestation, error) { return readProvenance(file, run) }},
+		{f.sbom, publish.ReadSBOM},
+		{f.any, func(file string) (publish.Attestation, error) { return publish.ReadAttestation(file, "") }},
+	} {
 		for _, file := range kind.files {
-			a, err := publish.ReadAttestation(file, kind.predicateType)
+			a, err := kind.read(file)
 			if err != nil {
 				return nil, err
 			}
@@ -38,6 +49,20 @@ func (f *attestFlags) read() ([]publish.Attestation, error) {
 		}
 	}
 	return out, nil
+}
+
+func readProvenance(file string, run func() (provenance.Run, error)) (publish.Attestation, error) {
+	if file != auto {
+		return publish.ReadAttestation(file, policy.SLSAProvenance)
+	}
+	if run == nil {
+		return publish.Attestation{}, cli.Usage("--provenance auto is for publish: who did not pack the bundle does not know where it is from")
+	}
+	r, err := run()
+	if err != nil {
+		return publish.Attestation{}, cli.Usage("--provenance auto: %v", err)
+	}
+	return publish.Provenance(r), nil
 }
 
 func attestCommand(g *globals) *cobra.Command {
@@ -58,12 +83,12 @@ as its signer made it. Either must be about the bundle or one of its parts.`,
 			if err != nil {
 				return err
 			}
-			attestations, err := af.read()
+			attestations, err := af.read(nil)
 			if err != nil {
 				return err
 			}
 			if len(attestations) == 0 {
-				return cli.Usage("nothing to attach: give --provenance or --attestation")
+				return cli.Usage("nothing to attach: give --provenance, --sbom or --attestation")
 			}
 			keyless, err := sf.keyless(time.Now())
 			if err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/consign-dev/consign/internal/durable"
 	"github.com/consign-dev/consign/internal/oci"
 	"github.com/consign-dev/consign/internal/pack"
+	"github.com/consign-dev/consign/internal/provenance"
 	"github.com/consign-dev/consign/internal/publish"
 )
 
@@ -153,19 +154,21 @@ func publishCommand(g *globals) *cobra.Command {
 		Long: `Publish is one transaction: everything is pushed and read back before the
 channel's tag moves, so readers see the whole release or none of it. It can be
 run again after an interruption. The registry must be reachable and the key
-directory must hold the keys of targets, snapshot and timestamp.
+directory must hold the keys of targets, snapshot and timestamp. An SBOM of the
+bundle's parts is attached unless --sbom gives another.
 
 With --policy an operator's policy is asked before anything is pushed or signed:
 what its devices would refuse ends with the reason that they would give.`,
 		Example: `  publisher publish ./line-monitor --channel registry.example/acme/releases
-  publisher publish ./line-monitor --channel registry.example/acme/releases --signing-config signing_config.json`,
+  publisher publish ./line-monitor --channel registry.example/acme/releases --sbom sbom.cdx.json
+  publisher publish ./line-monitor --channel registry.example/acme/releases --signing-config signing_config.json --provenance auto`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			keyless, err := sf.keyless(time.Now())
 			if err != nil {
 				return err
 			}
-			attestations, err := af.read()
+			attestations, err := af.read(func() (provenance.Run, error) { return provenance.FromEnv(os.Getenv) })
 			if err != nil {
 				return err
 			}

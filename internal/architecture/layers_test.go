@@ -19,7 +19,7 @@ var layers = [][]string{
 	// the record of what was decided
 	{"internal/audit"},
 	// what is done with a verdict, and what makes something to verify
-	{"internal/apply", "internal/apply/compose", "internal/pack", "internal/plan"},
+	{"internal/apply", "internal/apply/compose", "internal/pack", "internal/plan", "internal/sbom", "internal/provenance"},
 	// the roles
 	{"internal/publish", "internal/agent", "internal/agent/doctor", "internal/auditor"},
 	// the programs
@@ -36,7 +36,7 @@ var sideways = []struct {
 }{
 	{
 		[]string{"internal/agent", "internal/auditor", "internal/verify", "internal/store", "internal/gather", "internal/tufclient", "internal/apply"},
-		[]string{"internal/publish", "internal/pack", "internal/plan", "internal/tufrepo"},
+		[]string{"internal/publish", "internal/pack", "internal/plan", "internal/tufrepo", "internal/sbom", "internal/provenance"},
 		"a device and an auditor never make what they check",
 	},
 	{

@@ -2,7 +2,6 @@ package publish
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -12,60 +11,14 @@ import (
 
 	"github.com/consign-dev/consign/internal/bundle"
 	"github.com/consign-dev/consign/internal/channel"
-	"github.com/consign-dev/consign/internal/durable"
 	"github.com/consign-dev/consign/internal/gather"
 	"github.com/consign-dev/consign/internal/oci"
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/sign"
+	"github.com/consign-dev/consign/internal/tufclient"
 	"github.com/consign-dev/consign/internal/tufrepo"
 	"github.com/consign-dev/consign/internal/verify"
 )
-
-// Attestation is what is said of a release beside its signature: an in-toto
-// statement, which is signed as the bundle is, or a Sigstore bundle with one that
-// somebody else has signed, such as the builder.
-type Attestation struct {
-	file string
-	data []byte
-	said verify.Unverified
-}
-
-// signatureRoom is what a Sigstore bundle has beside the statement: certificate,
-// log entry, timestamp.
-const signatureRoom = 24 << 10
-
-// ReadAttestation reads an attestation from a file. predicateType, if not "", is
-// the only one that is taken.
-func ReadAttestation(file, predicateType string) (Attestation, error) {
-	data, err := durable.ReadFile(file, verify.MaxSignatureBytes)
-	if err != nil {
-		return Attestation{}, fmt.Errorf("read attestation: %w", err)
-	}
-	a, err := newAttestation(file, data)
-	said := a.said
-	switch {
-	case err != nil:
-		return Attestation{}, err
-	case predicateType != "" && said.PredicateType != predicateType:
-		return Attestation{}, reason.New(reason.Attestation, "%s: predicateType %.200q, want %s", file, said.PredicateType, predicateType)
-	case base64.StdEncoding.EncodedLen(len(data)) > verify.MaxSignatureBytes-signatureRoom && !said.Signed:
-		return Attestation{}, reason.New(reason.TooLarge, "%s has %d bytes: signed, it would be longer than the %d bytes that devices read", file, len(data), verify.MaxSignatureBytes)
-	case said.PredicateType == sign.PredicateType:
-		return Attestation{}, reason.New(reason.Attestation, "%s is a signature, and says nothing else about its subject", file)
-	}
-	return a, nil
-}
-
-func newAttestation(file string, data []byte) (Attestation, error) {
-	said, err := verify.ReadUnverified(data)
-	if err == nil {
-		err = bundle.CheckPredicateType(said.PredicateType)
-	}
-	if err != nil {
-		return Attestation{}, fmt.Errorf("%s: %w", file, err)
-	}
-	return Attestation{file, data, said}, nil
-}
 
 // concerns insists that an attestation is about a bundle or one of its parts.
 func (a Attestation) concerns(b *bundle.Bundle, whole digest.Digest) error {
@@ -151,7 +104,7 @@ func (s *session) attest(ctx context.Context, in AttestInput, out *Published, ma
 	if err != nil {
 		return err
 	}
-	subject, err := checkConcerns(ctx, repo, listed.Digest, listed.Length, in.Attestations)
+	subject, attestations, err := readSubject(ctx, repo, name, listed, in.Attestations)
 	if err != nil {
 		return err
 	}
@@ -162,9 +115,16 @@ func (s *session) attest(ctx context.Context, in AttestInput, out *Published, ma
 	if n := len(custom.Evidence) + len(in.Attestations); n > verify.MaxEvidence {
 		return reason.New(reason.TooLarge, "%s would have %d pieces of evidence, at most %d are read", name, n, verify.MaxEvidence)
 	}
+	size, err := evidenceSize(ctx, repo, custom.Evidence)
+	if err != nil {
+		return err
+	}
+	if err := checkSize(size, attestations); err != nil {
+		return err
+	}
 	if len(*made) == 0 {
 		by := func() (sign.Signer, error) { return s.p.signer(in.SigningKey, in.Keyless) }
-		if *made, err = attach(ctx, repo, subject, in.Attestations, by); err != nil {
+		if *made, err = attach(ctx, repo, subject, attestations, by); err != nil {
 			return err
 		}
 	}
@@ -175,22 +135,36 @@ func (s *session) attest(ctx context.Context, in AttestInput, out *Published, ma
 	return s.listEvidence(ctx, repo, name, subject, custom)
 }
 
-// checkConcerns reads a bundle and checks that attestations are about it.
-func checkConcerns(ctx context.Context, repo *oci.Repository, d digest.Digest, size int64, list []Attestation) (ocispec.Descriptor, error) {
-	data, err := gather.Remote{Repository: repo}.Manifest(ctx, d, size)
+// readSubject reads a bundle, and makes sure that what is said is about it.
+func readSubject(ctx context.Context, repo *oci.Repository, name string, listed tufclient.Target, list []Attestation) (ocispec.Descriptor, []Attestation, error) {
+	desc := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageIndex, Digest: listed.Digest, Size: listed.Length}
+	data, err := gather.Remote{Repository: repo}.Manifest(ctx, desc.Digest, desc.Size)
 	if err != nil {
-		return ocispec.Descriptor{}, err
+		return desc, nil, err
 	}
 	b, err := bundle.Parse(data)
 	if err != nil {
-		return ocispec.Descriptor{}, err
+		return desc, nil, err
 	}
-	for _, a := range list {
-		if err := a.concerns(b, d); err != nil {
-			return ocispec.Descriptor{}, err
+	bound, err := bind(list, b, sign.Subject{Name: name, Digest: desc.Digest})
+	return desc, bound, err
+}
+
+// evidenceSize is how many bytes the listed evidence has.
+func evidenceSize(ctx context.Context, repo *oci.Repository, listed []channel.EvidenceRef) (int, error) {
+	size := 0
+	for _, ref := range listed {
+		data, err := gather.Remote{Repository: repo}.Manifest(ctx, ref.Digest, ref.Size)
+		if err != nil {
+			return 0, fmt.Errorf("evidence: %w", err)
 		}
+		e, err := bundle.ParseEvidence(data)
+		if err != nil {
+			return 0, fmt.Errorf("evidence %s: %w", ref.Digest, err)
+		}
+		size += int(e.Layer.Size)
 	}
-	return ocispec.Descriptor{MediaType: ocispec.MediaTypeImageIndex, Digest: d, Size: size}, nil
+	return size, nil
 }
 
 func attach(ctx context.Context, repo *oci.Repository, subject ocispec.Descriptor, list []Attestation, by func() (sign.Signer, error)) ([]ocispec.Descriptor, error) {

@@ -19,7 +19,7 @@ import (
 // forecast asks an operator's policy about a release before anything of it is
 // pushed or signed, and fails as a device would. What a release cannot say, such
 // as the word of an integrator, is left to the order.
-func (p *Publisher) forecast(ctx context.Context, in PublishInput) error {
+func (p *Publisher) forecast(ctx context.Context, in PublishInput, said []Attestation) error {
 	draft, err := readDraft(ctx, in.Policy)
 	if err != nil {
 		return err
@@ -30,7 +30,7 @@ func (p *Publisher) forecast(ctx context.Context, in PublishInput) error {
 	}
 	docs := memoryDocuments{fallback: plan.Layout{Layout: in.Layout}, held: map[digest.Digest][]byte{}}
 	trial := verify.TrialInput{Bundle: in.Packed.Descriptor, Repository: in.Channel, Signers: signers}
-	for _, a := range in.Attestations {
+	for _, a := range said {
 		if !a.said.Signed {
 			trial.Statements = append(trial.Statements, verify.Promised{Statement: a.data, By: signers})
 			continue

@@ -31,7 +31,8 @@ type PublishInput struct {
 	SigningKey string
 	// Keyless, if not nil, signs the bundle in the place of a key.
 	Keyless *sign.Keyless
-	// Attestations are attached beside the signature.
+	// Attestations are attached beside the signature, and with them an SBOM of the
+	// bundle's parts, unless there is one among them.
 	Attestations []Attestation
 	// Policy is the file of a TrustPolicy that is asked before anything is pushed or
 	// signed; "" for none.
@@ -55,23 +56,19 @@ type Published struct {
 // released under a version never changes.
 func (p *Publisher) Publish(ctx context.Context, in PublishInput) (*Published, error) {
 	var out *Published
-	if n := 1 + len(in.Attestations); n > verify.MaxEvidence {
-		return nil, reason.New(reason.TooLarge, "%d attestations, at most %d are read", n-1, verify.MaxEvidence-1)
-	}
-	for _, a := range in.Attestations {
-		if err := a.concerns(in.Packed.Bundle, in.Packed.Descriptor.Digest); err != nil {
-			return nil, err
-		}
+	said, err := in.statements()
+	if err != nil {
+		return nil, err
 	}
 	if in.Policy != "" {
-		if err := p.forecast(ctx, in); err != nil {
+		if err := p.forecast(ctx, in, said); err != nil {
 			return nil, err
 		}
 	}
 	var evidence []ocispec.Descriptor // made once, however often the listing is tried
-	err := p.change(ctx, in.Channel, channel.KindReleases, func(s *session) error {
+	err = p.change(ctx, in.Channel, channel.KindReleases, func(s *session) error {
 		var err error
-		out, err = s.publish(ctx, in, &evidence)
+		out, err = s.publish(ctx, in, said, &evidence)
 		return err
 	})
 	if err != nil {
@@ -80,7 +77,20 @@ func (p *Publisher) Publish(ctx context.Context, in PublishInput) (*Published, e
 	return out, nil
 }
 
-func (s *session) publish(ctx context.Context, in PublishInput, evidence *[]ocispec.Descriptor) (*Published, error) {
+// statements are what will be said of the bundle beside its signature.
+func (in PublishInput) statements() ([]Attestation, error) {
+	b := in.Packed.Bundle
+	said, err := bind(withSBOM(in.Attestations), b, sign.Subject{Name: channel.ReleaseTarget(b.Application, b.Version), Digest: in.Packed.Descriptor.Digest})
+	if err != nil {
+		return nil, err
+	}
+	if n := len(said); n >= verify.MaxEvidence {
+		return nil, reason.New(reason.TooLarge, "%d attestations, at most %d are read", n, verify.MaxEvidence-1)
+	}
+	return said, checkSize(signatureRoom, said)
+}
+
+func (s *session) publish(ctx context.Context, in PublishInput, said []Attestation, evidence *[]ocispec.Descriptor) (*Published, error) {
 	b, desc := in.Packed.Bundle, in.Packed.Descriptor
 	place, err := channel.AppRepository(in.Channel, b.Application)
 	if err != nil {
@@ -112,13 +122,13 @@ func (s *session) publish(ctx context.Context, in PublishInput, evidence *[]ocis
 		out.Unchanged = true
 		return out, nil
 	}
-	return out, s.list(ctx, in, repo, name, evidence)
+	return out, s.list(ctx, in, said, repo, name, evidence)
 }
 
 // list signs the bundle and makes it a target.
-func (s *session) list(ctx context.Context, in PublishInput, repo *oci.Repository, name string, evidence *[]ocispec.Descriptor) error {
+func (s *session) list(ctx context.Context, in PublishInput, said []Attestation, repo *oci.Repository, name string, evidence *[]ocispec.Descriptor) error {
 	if len(*evidence) == 0 {
-		made, err := s.p.signBundle(ctx, in, repo, name)
+		made, err := s.p.signBundle(ctx, in, said, repo, name)
 		if err != nil {
 			return err
 		}
@@ -187,7 +197,7 @@ func tagPart(ctx context.Context, from *oci.Layout, to *oci.Repository, desc oci
 }
 
 // signBundle makes the evidence and attaches it to the bundle.
-func (p *Publisher) signBundle(ctx context.Context, in PublishInput, repo *oci.Repository, name string) ([]ocispec.Descriptor, error) {
+func (p *Publisher) signBundle(ctx context.Context, in PublishInput, said []Attestation, repo *oci.Repository, name string) ([]ocispec.Descriptor, error) {
 	by := func() (sign.Signer, error) { return p.signer(in.SigningKey, in.Keyless) }
 	signer, err := by()
 	if err != nil {
@@ -201,7 +211,7 @@ func (p *Publisher) signBundle(ctx context.Context, in PublishInput, repo *oci.R
 	if err != nil {
 		return nil, err
 	}
-	more, err := attach(ctx, repo, in.Packed.Descriptor, in.Attestations, by)
+	more, err := attach(ctx, repo, in.Packed.Descriptor, said, by)
 	return append([]ocispec.Descriptor{signature}, more...), err
 }
 
