@@ -51,7 +51,7 @@ func (d *deniedLicenses) check(p component, names map[string]string) error {
 		case err != nil:
 			return reason.New(reason.Malformed, "licence %.200q: %w", l.text, err)
 		case entry != "":
-			return reason.New(reason.Attestation, "licence %.200q is denied (%s)", l.text, entry)
+			return reason.New(reason.Attestation, "licence %.200q: denied as %s", l.text, entry)
 		}
 	}
 	return nil

@@ -71,7 +71,7 @@ func anyOf(entries []deniedPackage, versions ...string) error {
 	for _, e := range entries {
 		for _, v := range versions {
 			if e.version == "" || !known || v != "" && looseVersion(v) == looseVersion(e.version) {
-				return reason.New(reason.Attestation, "is denied (%s)", e.entry)
+				return reason.New(reason.Attestation, "denied as %s", e.entry)
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -46,7 +47,10 @@ func (f *signFlags) keyless(now time.Time) (*sign.Keyless, error) {
 		return nil, fmt.Errorf("--signing-config %s: %w", f.config, err)
 	}
 	source := idtoken.Source{File: f.token, Command: f.command, Stderr: os.Stderr, Env: os.Getenv}
+	var one sync.Mutex // a command that asks somebody asks once at a time
 	return &sign.Keyless{Services: services, Token: func(ctx context.Context) (string, error) {
+		one.Lock()
+		defer one.Unlock()
 		return source.Token(ctx, sign.Audience)
 	}}, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/consign-dev/consign/internal/bundle"
 	"github.com/consign-dev/consign/internal/channel"
@@ -35,21 +36,6 @@ func (a Attestation) concerns(b *bundle.Bundle, whole digest.Digest) error {
 		}
 	}
 	return reason.New(reason.Attestation, "%s is about sha256:%s (%d subject(s)): neither the bundle %s nor a component, an image or the package in it", a.file, a.said.Subjects[0], len(a.said.Subjects), whole)
-}
-
-// evidence signs what is not signed yet, and pushes it.
-func (a Attestation) evidence(ctx context.Context, repo *oci.Repository, subject ocispec.Descriptor, by func() (sign.Signer, error)) (ocispec.Descriptor, error) {
-	signed := a.data
-	if !a.said.Signed {
-		signer, err := by()
-		if err != nil {
-			return ocispec.Descriptor{}, err
-		}
-		if signed, err = signer.Sign(ctx, a.data); err != nil {
-			return ocispec.Descriptor{}, fmt.Errorf("%s: %w", a.file, err)
-		}
-	}
-	return pushEvidence(ctx, repo, subject, signed, a.said.PredicateType)
 }
 
 // pushEvidence pushes what a device can read: what is listed and cannot be read is
@@ -167,16 +153,50 @@ func evidenceSize(ctx context.Context, repo *oci.Repository, listed []channel.Ev
 	return size, nil
 }
 
+// attach signs what is not signed yet, and pushes all of it.
 func attach(ctx context.Context, repo *oci.Repository, subject ocispec.Descriptor, list []Attestation, by func() (sign.Signer, error)) ([]ocispec.Descriptor, error) {
+	signed, err := signAll(ctx, list, by)
+	if err != nil {
+		return nil, err
+	}
 	var out []ocispec.Descriptor
-	for _, a := range list {
-		desc, err := a.evidence(ctx, repo, subject, by)
+	for i, a := range list {
+		desc, err := pushEvidence(ctx, repo, subject, signed[i], a.said.PredicateType)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s: %w", a.file, err)
 		}
 		out = append(out, desc)
 	}
 	return out, nil
+}
+
+// signAll makes the Sigstore bundles of a list, some at a time: a transparency log
+// takes a second for each, and the same second for several.
+func signAll(ctx context.Context, list []Attestation, by func() (sign.Signer, error)) ([][]byte, error) {
+	var signer sign.Signer
+	out := make([][]byte, len(list))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(8)
+	for i, a := range list {
+		if a.said.Signed {
+			out[i] = a.data
+			continue
+		}
+		if signer == nil {
+			var err error
+			if signer, err = by(); err != nil {
+				return nil, err
+			}
+		}
+		group.Go(func() error {
+			var err error
+			if out[i], err = signer.Sign(ctx, a.data); err != nil {
+				return fmt.Errorf("sign %s: %w", a.file, err)
+			}
+			return nil
+		})
+	}
+	return out, group.Wait()
 }
 
 // addEvidence adds what is not listed yet.

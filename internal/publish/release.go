@@ -198,21 +198,13 @@ func tagPart(ctx context.Context, from *oci.Layout, to *oci.Repository, desc oci
 
 // signBundle makes the evidence and attaches it to the bundle.
 func (p *Publisher) signBundle(ctx context.Context, in PublishInput, said []Attestation, repo *oci.Repository, name string) ([]ocispec.Descriptor, error) {
+	statement, err := sign.Signature(sign.Subject{Name: name, Digest: in.Packed.Descriptor.Digest})
+	if err != nil {
+		return nil, err
+	}
+	signature := Attestation{file: name, data: statement, said: verify.Unverified{PredicateType: sign.PredicateType}}
 	by := func() (sign.Signer, error) { return p.signer(in.SigningKey, in.Keyless) }
-	signer, err := by()
-	if err != nil {
-		return nil, err
-	}
-	signed, err := sign.Bundle(ctx, sign.Subject{Name: name, Digest: in.Packed.Descriptor.Digest}, signer)
-	if err != nil {
-		return nil, err
-	}
-	signature, err := pushEvidence(ctx, repo, in.Packed.Descriptor, signed, sign.PredicateType)
-	if err != nil {
-		return nil, err
-	}
-	more, err := attach(ctx, repo, in.Packed.Descriptor, said, by)
-	return append([]ocispec.Descriptor{signature}, more...), err
+	return attach(ctx, repo, in.Packed.Descriptor, append([]Attestation{signature}, said...), by)
 }
 
 func (p *Publisher) signer(file string, keyless *sign.Keyless) (sign.Signer, error) {

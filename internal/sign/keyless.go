@@ -104,7 +104,8 @@ func (direct) RoundTrip(req *http.Request) (*http.Response, error) {
 type Keyless struct {
 	Services *Services
 	// Token gives an OpenID Connect identity token with the audience [Audience]. It
-	// is asked when the signature is made: such tokens are valid for minutes.
+	// is asked when the signature is made: such tokens are valid for minutes. Several
+	// signatures may ask at once.
 	Token func(ctx context.Context) (string, error)
 }
 

@@ -91,7 +91,7 @@ func (k Key) Sign(ctx context.Context, statement []byte) ([]byte, error) {
 
 // Bundle signs s, and nothing but s, and returns the JSON of a Sigstore bundle.
 func Bundle(ctx context.Context, s Subject, by Signer) ([]byte, error) {
-	payload, err := Statement(s, PredicateType, json.RawMessage("{}"))
+	payload, err := Signature(s)
 	if err != nil {
 		return nil, fmt.Errorf("sign %s: %w", s.Name, err)
 	}
@@ -117,6 +117,11 @@ func bundleOf(payload []byte, pair *keypair, opts sign.BundleOptions) ([]byte, e
 type resource struct {
 	Name   string            `json:"name"`
 	Digest map[string]string `json:"digest"`
+}
+
+// Signature is the statement of a signature on s, which says nothing else of it.
+func Signature(s Subject) ([]byte, error) {
+	return Statement(s, PredicateType, json.RawMessage("{}"))
 }
 
 // Statement is the in-toto statement that says something of s.
