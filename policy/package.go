@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"path"
 	"regexp"
 	"strings"
 
@@ -94,11 +95,12 @@ func parsePurl(text string) (purl, error) {
 	if err != nil {
 		return purl{}, fmt.Errorf("no package URL: %w", err)
 	}
-	path := strings.ToLower(strings.Trim(p.Namespace+"/"+p.Name, "/"))
+	full := strings.ToLower(path.Clean(strings.TrimSpace(p.Namespace + "/" + p.Name))) // "./a" and "/a" are "a"
+	full = strings.Trim(full, "/")
 	if p.Type == packageurl.TypePyPi {
-		path = looseName(path)
+		full = looseName(full)
 	}
-	return purl{strings.ToLower(p.Type), path, p.Version}, nil
+	return purl{strings.ToLower(p.Type), full, p.Version}, nil
 }
 
 // separators are one and the same in the names of some registries (PEP 503).

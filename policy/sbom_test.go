@@ -46,6 +46,8 @@ func TestSBOMDeniesPackages(t *testing.T) {
 		"no version":           withPurl("pkg:npm/event-stream"),
 		"qualifiers":           withPurl("pkg:npm/event-stream@3.3.6?vcs_url=x#lib"),
 		"slashes":              withPurl("pkg://npm/event-stream@3.3.6"),
+		"a dot":                withPurl("pkg:npm/./event-stream@3.3.6"),
+		"a space":              withPurl("pkg:npm/event-stream%20@3.3.6"),
 		"upper case":           withPurl("PKG:NPM/Event-Stream@3.3.6"),
 		"escapes":              withPurl("pkg:npm/%65vent%2Dstream@3.3.6"),
 		"this version":         withPurl("pkg:golang/example.com/evil@v1.2.3"),

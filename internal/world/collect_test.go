@@ -57,7 +57,7 @@ func TestCollectionKeepsChannels(t *testing.T) {
 	}
 	seen, err := publish.Inspect(w.Context(), w.Client(), app+"@"+string(bundle))
 	w.Must(err)
-	if len(seen.Evidence) != 1 {
+	if len(seen.Evidence) != 2 { // signature and SBOM
 		t.Fatalf("the bundle has %d pieces of evidence", len(seen.Evidence))
 	}
 }

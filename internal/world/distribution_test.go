@@ -133,7 +133,7 @@ func TestRegistryWithoutReferrers(t *testing.T) {
 	}
 	seen, err := publish.Inspect(w.Context(), w.Client(), reg.Address+"/acme/hello@"+string(bundle))
 	w.Must(err)
-	if len(seen.Evidence) != 1 {
+	if len(seen.Evidence) != 2 { // signature and SBOM
 		t.Fatalf("the fallback tag lists %d pieces of evidence", len(seen.Evidence))
 	}
 
