@@ -90,4 +90,5 @@ type Event struct {
 	Render       digest.Digest   `json:"render,omitempty"` // the exact objects that are applied
 	Evidence     []digest.Digest `json:"evidence,omitempty"`
 	Program      string          `json:"program,omitempty"` // the agent and its version
+	Inputs       digest.Digest   `json:"inputs,omitempty"`  // what the decision was made from (internal/inputs)
 }

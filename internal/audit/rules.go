@@ -15,10 +15,10 @@ type rule struct{ must, may []string }
 var rules = map[Kind]rule{
 	Initialised: {must: list("root"), may: list("program")},
 	Refreshed:   {must: list("channel", "metadata", "state"), may: list("program")},
-	Accepted:    {must: list("deployment", "application", "version", "bundle", "policy"), may: list("desiredState", "channel", "evidence")},
+	Accepted:    {must: list("deployment", "application", "version", "bundle", "policy"), may: list("desiredState", "channel", "evidence", "inputs")},
 	Refused: {must: list("reason", "step", "message"),
-		may: list("deployment", "application", "version", "channel", "bundle", "policy", "desiredState", "state")},
-	Intent:       {must: list("deployment", "application", "version", "action", "bundle"), may: list("render", "policy", "program")},
+		may: list("deployment", "application", "version", "channel", "bundle", "policy", "desiredState", "state", "inputs")},
+	Intent:       {must: list("deployment", "application", "version", "action", "bundle"), may: list("render", "policy", "program", "inputs")},
 	Outcome:      {must: list("deployment", "intent", "result"), may: list("application", "version", "reason", "step", "message")},
 	Removed:      {must: list("deployment", "intent"), may: list("application", "version", "message")},
 	RolledBack:   {must: list("deployment", "intent"), may: list("application", "version", "message", "bundle")},
@@ -75,6 +75,7 @@ func (e *Event) fields() []field {
 		{"root", e.Root != ""}, {"state", e.State != ""}, {"desiredState", e.DesiredState != ""},
 		{"policy", e.Policy != ""}, {"bundle", e.Bundle != ""}, {"render", e.Render != ""},
 		{"evidence", len(e.Evidence) != 0}, {"program", e.Program != ""},
+		{"inputs", e.Inputs != ""},
 	}
 }
 
@@ -104,7 +105,7 @@ func (e *Event) checkValues() error {
 	if len(e.Evidence) > maxEvidence {
 		return fmt.Errorf("evidence lists %d digests, at most %d are allowed", len(e.Evidence), maxEvidence)
 	}
-	for _, d := range append([]digest.Digest{e.Root, e.State, e.DesiredState, e.Policy, e.Bundle, e.Render}, e.Evidence...) {
+	for _, d := range append([]digest.Digest{e.Root, e.State, e.DesiredState, e.Policy, e.Bundle, e.Render, e.Inputs}, e.Evidence...) {
 		if d != "" && (d.Validate() != nil || d.Algorithm() != digest.SHA256) {
 			return fmt.Errorf("%q is not a sha256 digest", d)
 		}
@@ -118,6 +119,8 @@ func (e *Event) checkCombination() error {
 		return fmt.Errorf("evidence lists an empty digest")
 	case e.Kind == Intent && !slices.Contains([]Action{Apply, Remove, Rollback}, e.Action):
 		return fmt.Errorf("action %q is not known", e.Action)
+	case e.Kind == Intent && e.Action == Remove && e.Inputs != "":
+		return fmt.Errorf("an intent to %s rests on no verdict and names no inputs", e.Action)
 	case e.Kind == Intent && e.Action != Remove && (e.Render == "" || e.Policy == ""):
 		return fmt.Errorf("an intent to %s names the render and the policy", e.Action)
 	case e.Kind == Outcome && e.Result != OK && e.Result != Failed:
