@@ -15,6 +15,20 @@ import (
 // empty store. Nothing may be put into what it returns.
 func Look(dir string) *Store { return &Store{dir: dir, looking: true} }
 
+// Digests lists what is stored, in the order of the digests.
+func (s *Store) Digests() ([]digest.Digest, error) {
+	var out []digest.Digest
+	err := sizes(s.blobs(), func(name string, _ int64) {
+		if d := digest.Digest("sha256:" + name); d.Validate() == nil {
+			out = append(out, d)
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the store: %w", err)
+	}
+	return out, nil
+}
+
 // Usage is what a store takes of its disk, in bytes.
 type Usage struct {
 	// Content is complete, Partial what has arrived of something.

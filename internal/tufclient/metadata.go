@@ -118,6 +118,16 @@ func (m *Metadata) Files() map[string][]byte {
 	return out
 }
 
+// Pinned returns the oldest root of the chain, exact bytes: the one that a client
+// was begun with, by which [Verify] reaches the same metadata.
+func (m *Metadata) Pinned() []byte {
+	version := m.versions[metadata.ROOT]
+	for m.files[FileName(metadata.ROOT, version-1)] != nil {
+		version--
+	}
+	return bytes.Clone(m.files[FileName(metadata.ROOT, version)])
+}
+
 // Target returns what the repository says about a target, by the search of
 // TUF 1.0.34 section 5.6.7. When no role lists it the error is [ErrNoTarget].
 // A role that the search needs and that was not loaded is an error, so ask for
