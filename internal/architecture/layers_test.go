@@ -17,7 +17,7 @@ var layers = [][]string{
 	// trust: what was signed, by whom, and what an operator allows
 	{"policy", "internal/sign", "internal/tufclient", "internal/tufrepo", "internal/channel", "internal/verify"},
 	// the record of what was decided
-	{"internal/audit"},
+	{"internal/audit", "internal/inputs", "internal/replay"},
 	// what is done with a verdict, and what makes something to verify
 	{"internal/apply", "internal/apply/compose", "internal/pack", "internal/plan", "internal/sbom", "internal/provenance"},
 	// the roles
@@ -43,6 +43,11 @@ var sideways = []struct {
 		[]string{"internal/publish", "internal/pack", "internal/plan", "internal/auditor"},
 		[]string{"internal/agent"},
 		"roles meet in the registry and in the log, not in code",
+	},
+	{
+		[]string{"internal/agent", "cmd/agent"},
+		[]string{"internal/replay"},
+		"a device judges anew: what it archived is for auditors, and no answer is read back from a disk",
 	},
 	{
 		[]string{"internal", "policy", "examples"},
