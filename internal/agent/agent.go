@@ -54,6 +54,8 @@ type Agent struct {
 	state    *state
 	client   *oci.Client
 	store    *store.Store
+	// inputs holds the inputs documents of decisions; what they name is in store.
+	inputs   *store.Store
 	operator *tufclient.Client
 	log      *audit.Log
 	applier  apply.Applier
@@ -62,6 +64,8 @@ type Agent struct {
 	serving  bool
 	// looks is set while Run works.
 	looks *looks
+	// kept says that a decision was archived since it was last looked how many are.
+	kept bool
 	// moved says that this cycle learned or did something worth keeping.
 	moved bool
 }
@@ -80,7 +84,7 @@ func Open(ctx context.Context, cfg Config, opts Options) (*Agent, error) {
 // so it works beside "agent run".
 func Look(cfg Config, opts Options) (*Agent, error) {
 	a := &Agent{cfg: cfg, opts: opts, dirs: dirs{cfg.StateDir}}
-	a.store = store.Look(a.dirs.store())
+	a.store, a.inputs = store.Look(a.dirs.store()), store.Look(a.dirs.inputs())
 	return a, a.load()
 }
 
@@ -102,6 +106,9 @@ func (a *Agent) open(ctx context.Context) error {
 		return err
 	}
 	if a.store, err = store.Open(a.dirs.store()); err != nil {
+		return err
+	}
+	if a.inputs, err = store.Open(a.dirs.inputs()); err != nil {
 		return err
 	}
 	if err := a.load(); err != nil {

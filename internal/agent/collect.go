@@ -13,7 +13,7 @@ import (
 
 // collect removes from the content store, and then from the engine, what
 // nothing needs any more: not what runs, not what is ordered, not what the past
-// is read by. It runs after a change; a cycle that changed nothing deletes
+// is read by, not what archived decisions were made from. It runs after a change; a cycle that changed nothing deletes
 // nothing.
 func (a *Agent) collect(ctx context.Context, v *view) error {
 	roots := []digest.Digest{v.orders.State(), v.orders.Policy().Digest()}
@@ -34,6 +34,9 @@ func (a *Agent) collect(ctx context.Context, v *view) error {
 		for _, d := range in.papers() {
 			keep[d] = true
 		}
+	}
+	if err := a.thinInto(keep); err != nil {
+		return err
 	}
 	if err := a.store.GC(keep); err != nil {
 		return err

@@ -15,14 +15,14 @@ import (
 	"github.com/consign-dev/consign/internal/verify"
 )
 
-// enact applies a permit: intent, act, outcome. Each is on disk before the next
+// enact applies a permit, whose inputs are kept: intent, act, outcome. Each is on disk before the next
 // begins, so a crash anywhere leaves a log that says what was being done and a
 // state that names every component that may have been changed.
-func (a *Agent) enact(ctx context.Context, system time.Time, c Change, p *verify.Permit) (Change, error) {
-	if err := a.logAccepted(system, c, p); err != nil {
+func (a *Agent) enact(ctx context.Context, system time.Time, c Change, p *verify.Permit, kept digest.Digest) (Change, error) {
+	if err := a.logAccepted(system, c, p, kept); err != nil {
 		return c, err
 	}
-	intent, err := a.logIntent(system, audit.Apply, p)
+	intent, err := a.logIntent(system, audit.Apply, p, kept)
 	if err != nil {
 		return c, err
 	}
@@ -41,7 +41,7 @@ func (a *Agent) enact(ctx context.Context, system time.Time, c Change, p *verify
 	if _, err := a.log.Append(system, event); err != nil {
 		return c, err
 	}
-	return c, a.settle(system, p)
+	return c, a.settle(system, p, kept)
 }
 
 // begin notes the components that are about to be changed, and whether their
@@ -93,21 +93,21 @@ func mergeParts(first, second []apply.Part) []apply.Part {
 	return out
 }
 
-func (a *Agent) logAccepted(system time.Time, c Change, p *verify.Permit) error {
+func (a *Agent) logAccepted(system time.Time, c Change, p *verify.Permit, kept digest.Digest) error {
 	rel := p.Verdict().Release()
 	_, err := a.log.Append(system, audit.Event{
 		Kind: audit.Accepted, Deployment: c.Deployment, Application: c.Application, Release: c.Version,
-		Bundle: rel.Digest(), Policy: rel.Policy().Digest(), Evidence: firstFew(rel.Evidence()),
+		Bundle: rel.Digest(), Policy: rel.Policy().Digest(), Evidence: firstFew(rel.Evidence()), Inputs: kept,
 	})
 	return err
 }
 
-func (a *Agent) logIntent(system time.Time, action audit.Action, p *verify.Permit) (uint64, error) {
+func (a *Agent) logIntent(system time.Time, action audit.Action, p *verify.Permit, kept digest.Digest) (uint64, error) {
 	rel := p.Verdict().Release()
 	return a.log.Append(system, audit.Event{
 		Kind: audit.Intent, Deployment: p.Verdict().Order().Deployment().ID, Application: rel.Bundle().Application, Release: rel.Bundle().Version,
 		Action: action, Bundle: rel.Digest(), Policy: rel.Policy().Digest(),
-		Render: digest.SHA256.FromBytes(p.Manifest()), Program: a.opts.Program,
+		Render: digest.SHA256.FromBytes(p.Manifest()), Program: a.opts.Program, Inputs: kept,
 	})
 }
 
@@ -196,7 +196,7 @@ func (a *Agent) kindOfChange(p *verify.Permit) Action {
 }
 
 // settle records that what the permit allows is what runs.
-func (a *Agent) settle(system time.Time, p *verify.Permit) error {
+func (a *Agent) settle(system time.Time, p *verify.Permit, kept digest.Digest) error {
 	v := p.Verdict()
 	order, rel := v.Order(), v.Release()
 	id := order.Deployment().ID
@@ -205,7 +205,7 @@ func (a *Agent) settle(system time.Time, p *verify.Permit) error {
 		Highest: highest(a.state.highest(id), rel.Bundle().Version),
 		Bundle:  rel.Digest(), Order: order.Digest(), OrderSize: order.Size(),
 		Policy: rel.Policy().Digest(), Manifest: digest.SHA256.FromBytes(p.Manifest()), Documents: v.Documents(),
-		AppliedAt: system.UTC(),
+		Inputs: kept, AppliedAt: system.UTC(),
 	}
 	for _, part := range p.Components() {
 		in.Components = append(in.Components, InstalledComponent{

@@ -12,6 +12,7 @@ import (
 	"github.com/consign-dev/consign/internal/gather"
 	"github.com/consign-dev/consign/internal/margo"
 	"github.com/consign-dev/consign/internal/reason"
+	"github.com/consign-dev/consign/internal/tufclient"
 	"github.com/consign-dev/consign/internal/verify"
 	"github.com/consign-dev/consign/policy"
 )
@@ -29,11 +30,11 @@ func (a *Agent) goBack(ctx context.Context, system time.Time, c Change) (Change,
 		c.err = errors.Join(c.err, removed.err)
 		return c, err
 	}
-	last, err := a.recall(ctx, in)
+	last, q, err := a.recall(ctx, in)
 	if err != nil {
 		return a.noGood(ctx, system, c, in, err)
 	}
-	note, failed, err := a.restore(ctx, system, audit.Rollback, in, last, false)
+	note, failed, err := a.restore(ctx, system, audit.Rollback, in, last, q, false)
 	if failed != nil {
 		c.Message += fmt.Sprintf("; the return to %s failed, too, and is tried again: %v", in.Version, failed)
 		c.err = errors.Join(c.err, failed)
@@ -54,8 +55,12 @@ func (a *Agent) goBack(ctx context.Context, system time.Time, c Change) (Change,
 // correct what somebody changed. With anew, what runs is taken away first. note
 // says what data was put back, "" or after "; ". failed is what the engine could
 // not do; err means that log or state could not be written.
-func (a *Agent) restore(ctx context.Context, system time.Time, action audit.Action, in Installation, last *verify.Permit, anew bool) (note string, failed, err error) {
-	intent, err := a.logIntent(system, action, last)
+func (a *Agent) restore(ctx context.Context, system time.Time, action audit.Action, in Installation, last *verify.Permit, q *asked, anew bool) (note string, failed, err error) {
+	kept, err := a.keep(ctx, q, accepted)
+	if err != nil {
+		return "", err, ctx.Err()
+	}
+	intent, err := a.logIntent(system, action, last, kept)
 	if err != nil {
 		return "", nil, err
 	}
@@ -98,16 +103,22 @@ func (a *Agent) restore(ctx context.Context, system time.Time, action audit.Acti
 //
 // What the store has damaged is no judgement about the version: it is the reason
 // unreachable, since nothing is fetched here.
-func (a *Agent) recall(ctx context.Context, in Installation) (*verify.Permit, error) {
-	p, err := a.recallStored(ctx, in)
+func (a *Agent) recall(ctx context.Context, in Installation) (*verify.Permit, *asked, error) {
+	q := askAgain(in)
+	p, err := a.recallStored(ctx, in, q)
 	if reason.Is(err, reason.DigestMismatch) {
-		return nil, reason.New(reason.Unreachable, "what version %s rests on is damaged on this device: %w", in.Version, err)
+		return nil, nil, reason.New(reason.Unreachable, "what version %s rests on is damaged on this device: %w", in.Version, err)
 	}
-	return p, err
+	return p, q, err
 }
 
-func (a *Agent) recallStored(ctx context.Context, in Installation) (*verify.Permit, error) {
-	pol, err := a.storedPolicy(ctx)
+func (a *Agent) recallStored(ctx context.Context, in Installation, q *asked) (*verify.Permit, error) {
+	docs := q.record(gather.Cached{Store: a.store})
+	var err error
+	if q.operator, err = ever(a.operator); err != nil {
+		return nil, err
+	}
+	pol, err := verify.ReadPolicy(ctx, q.operator.meta, docs)
 	if err != nil {
 		return nil, err
 	}
@@ -126,15 +137,17 @@ func (a *Agent) recallStored(ctx context.Context, in Installation) (*verify.Perm
 	if err != nil {
 		return nil, err
 	}
-	meta, err := client.Stored(time.Unix(0, 0))
-	if err != nil {
+	if q.supplier, err = ever(client); err != nil {
 		return nil, err
 	}
-	renders := func() ([]verify.Render, error) { return a.storedRenders(ctx, in) }
+	renders := func() (_ []verify.Render, err error) {
+		q.renders, err = a.storedRenders(ctx, in)
+		return q.renders, err
+	}
 	return verify.Recall(ctx, verify.RecallInput{
-		Policy: pol, Channel: meta, Order: raw, Renders: renders, Device: a.device, Highest: in.Highest,
-		Endorsements: gather.Cached{Store: a.store},
-	}, gather.Cached{Store: a.store})
+		Policy: pol, Channel: q.supplier.meta, Order: raw, Renders: renders, Device: a.device, Highest: in.Highest,
+		Endorsements: docs,
+	}, docs)
 }
 
 // channelNamed returns the policy's name of the channel that an order names.
@@ -149,11 +162,18 @@ func channelNamed(order []byte) (string, error) {
 
 // storedPolicy is the operator's policy as it was read last, expired or not.
 func (a *Agent) storedPolicy(ctx context.Context) (*verify.Policy, error) {
-	meta, err := a.operator.Stored(time.Unix(0, 0))
+	operator, err := ever(a.operator)
 	if err != nil {
 		return nil, err
 	}
-	return verify.ReadPolicy(ctx, meta, gather.Cached{Store: a.store})
+	return verify.ReadPolicy(ctx, operator.meta, gather.Cached{Store: a.store})
+}
+
+// ever is what a channel said last, as of a time at which nothing has expired.
+func ever(client *tufclient.Client) (asOf, error) {
+	at := time.Unix(0, 0).UTC()
+	meta, err := client.Stored(at)
+	return asOf{meta, at}, err
 }
 
 func (a *Agent) storedRenders(ctx context.Context, in Installation) ([]verify.Render, error) {

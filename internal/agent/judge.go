@@ -26,7 +26,7 @@ func (a *Agent) Verify(ctx context.Context, system time.Time, application string
 			continue
 		}
 		c := Change{Deployment: d.ID, Application: d.Spec.ApplicationID, Version: o.Terms().Bundle.Version, Action: Accepted}
-		permit, err := a.approve(ctx, view, o)
+		permit, err := a.approve(ctx, view, o, view.ask(o))
 		if err != nil {
 			c.Action, c.Reason, c.Message, c.Steps, c.err = Refused, reason.Of(err), err.Error(), verify.StepsOf(err), err
 		} else {

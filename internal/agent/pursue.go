@@ -37,19 +37,24 @@ func (a *Agent) pursue(ctx context.Context, system time.Time, scope Scope, view 
 		c.err = reason.New(last.Reason, "%s %s: %s (tried at %s; %s)", c.Application, c.Version, last.Text, last.At.Format(time.RFC3339), next(last))
 		return c, nil
 	}
-	permit, err := a.approve(ctx, view, o)
+	q := view.ask(o)
+	permit, err := a.approve(ctx, view, o, q)
 	if err != nil {
-		return a.refused(ctx, system, view, o, c, err)
+		return a.refused(ctx, system, view, o, c, q, err)
 	}
 	c.Steps = permit.Steps()
 	if a.sameRenders(permit) {
 		// The policy or the words of the order changed, the objects did not: the
 		// new judgement is recorded and nothing is restarted.
+		kept, err := a.keep(ctx, q, accepted)
+		if err != nil {
+			return a.refused(ctx, system, view, o, c, nil, err)
+		}
 		c.Action = Unchanged
-		if err := a.logAccepted(system, c, permit); err != nil {
+		if err := a.logAccepted(system, c, permit, kept); err != nil {
 			return c, err
 		}
-		return c, a.settle(system, permit)
+		return c, a.settle(system, permit, kept)
 	}
 	if scope == FetchOnly {
 		c.Action = Ready
@@ -59,7 +64,11 @@ func (a *Agent) pursue(ctx context.Context, system time.Time, scope Scope, view 
 		c.Action, c.Message = Waiting, wait
 		return c, nil
 	}
-	c, err = a.enact(ctx, system, c, permit)
+	kept, err := a.keep(ctx, q, accepted)
+	if err != nil {
+		return a.refused(ctx, system, view, o, c, nil, err)
+	}
+	c, err = a.enact(ctx, system, c, permit, kept)
 	c.moved = err == nil && c.err == nil
 	return c, err
 }
@@ -95,9 +104,10 @@ func (a *Agent) settled(view *view, o *verify.Order) bool {
 }
 
 // approve takes an order from signed words to exact objects: verdict, content,
-// render, permit. Nothing on the machine but our own store is touched.
-func (a *Agent) approve(ctx context.Context, view *view, o *verify.Order) (*verify.Permit, error) {
-	v, repo, err := a.judge(ctx, view, o)
+// render, permit. Nothing on the machine but our own store is touched. q notes
+// what the verifier is asked.
+func (a *Agent) approve(ctx context.Context, view *view, o *verify.Order, q *asked) (*verify.Permit, error) {
+	v, repo, err := a.judge(ctx, view, o, q)
 	if err != nil {
 		return nil, err
 	}
@@ -111,6 +121,7 @@ func (a *Agent) approve(ctx context.Context, view *view, o *verify.Order) (*veri
 	if err != nil {
 		return nil, err
 	}
+	q.renders = renders
 	permit, err := v.Permit(renders)
 	if err != nil {
 		return nil, err
@@ -163,7 +174,7 @@ func (a *Agent) sameRenders(p *verify.Permit) bool {
 	return true
 }
 
-func (a *Agent) refused(ctx context.Context, system time.Time, view *view, o *verify.Order, c Change, err error) (Change, error) {
+func (a *Agent) refused(ctx context.Context, system time.Time, view *view, o *verify.Order, c Change, q *asked, err error) (Change, error) {
 	c.Reason, c.Message, c.Steps, c.err = reason.Of(err), err.Error(), verify.StepsOf(err), err
 	c.Action = unapplied(c.Reason)
 	event := audit.Event{
@@ -172,7 +183,7 @@ func (a *Agent) refused(ctx context.Context, system time.Time, view *view, o *ve
 		Policy: view.orders.Policy().Digest(), DesiredState: view.orders.State(),
 	}
 	attempt := Attempt{Order: o.Digest(), Policy: view.orders.Policy().Digest(), Reason: c.Reason, Text: err.Error()}
-	if noted := a.noteRefusal(ctx, system, c.Deployment, attempt, event, err); unwritable(noted) {
+	if noted := a.noteRefusal(ctx, system, c.Deployment, attempt, event, q, err); unwritable(noted) {
 		return c, noted
 	}
 	return a.stopDisallowed(ctx, system, c)
@@ -185,7 +196,7 @@ func (a *Agent) stopDisallowed(ctx context.Context, system time.Time, c Change) 
 	if !ok || !a.mustStop(ctx, in.Application) {
 		return c, nil
 	}
-	if _, err := a.recall(ctx, in); err != nil {
+	if _, _, err := a.recall(ctx, in); err != nil {
 		return a.noGood(ctx, system, c, in, err)
 	}
 	return c, nil

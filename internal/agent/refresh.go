@@ -24,6 +24,9 @@ type view struct {
 	suppliers map[string]supplier
 	// offline: nothing may be fetched.
 	offline bool
+	// asked is how the orders were read, also when they were refused; nil when it
+	// did not come to that.
+	asked *asked
 }
 
 // channelOf is the policy's name of the channel that an order names, and
@@ -35,30 +38,35 @@ func (v *view) repositoryOf(o *verify.Order) string {
 }
 
 // refresh brings the deployment channel up to date, reads the orders, and then
-// refreshes the release channels that they name.
+// refreshes the release channels that they name. With an error, of the view only
+// asked counts.
 func (a *Agent) refresh(ctx context.Context, system time.Time) (*view, error) {
-	orders, err := a.readOrders(ctx, system)
+	v := &view{}
+	orders, err := a.readOrders(ctx, system, v)
 	if err != nil {
-		return nil, err
+		return v, err
 	}
-	v := &view{orders: orders}
+	v.orders = orders
 	v.suppliers, err = a.refreshSuppliers(ctx, system, orders)
 	return v, err
 }
 
 // stored reads the orders from what the channels said last, judged at the time
-// of now, so that nothing is applied of what has expired meanwhile.
+// of now, so that nothing is applied of what has expired meanwhile. With an
+// error, of the view only asked counts.
 func (a *Agent) stored(ctx context.Context, system time.Time) (*view, error) {
 	now := a.now(system)
+	v := &view{suppliers: map[string]supplier{}, offline: true}
 	meta, err := a.operator.Stored(now)
 	if err != nil {
-		return nil, fmt.Errorf("deployment channel %s: %w", a.identity.Channel, err)
+		return v, fmt.Errorf("deployment channel %s: %w", a.identity.Channel, err)
 	}
-	orders, err := verify.ReadOrders(ctx, meta, a.identity.Device, gather.Cached{Store: a.store})
+	v.asked = askOrders(asOf{meta, now})
+	orders, err := verify.ReadOrders(ctx, meta, a.identity.Device, v.asked.record(gather.Cached{Store: a.store}))
 	if err != nil {
-		return nil, err
+		return v, err
 	}
-	v := &view{orders: orders, suppliers: map[string]supplier{}, offline: true}
+	v.orders = orders
 	for _, o := range orders.List() {
 		name := v.channelOf(o)
 		v.suppliers[name] = a.storedSupplier(orders.Policy(), name, now)
@@ -66,7 +74,7 @@ func (a *Agent) stored(ctx context.Context, system time.Time) (*view, error) {
 	return v, nil
 }
 
-func (a *Agent) readOrders(ctx context.Context, system time.Time) (*verify.Orders, error) {
+func (a *Agent) readOrders(ctx context.Context, system time.Time, v *view) (*verify.Orders, error) {
 	repo, err := a.client.Repository(a.identity.Channel)
 	if err != nil {
 		return nil, err
@@ -75,11 +83,12 @@ func (a *Agent) readOrders(ctx context.Context, system time.Time) (*verify.Order
 	if now.Sub(system) > time.Minute {
 		a.warn("the system clock is behind times that were signed; the latest signed time is used instead", "clock", system, "used", now)
 	}
-	meta, err := a.refreshChannel(ctx, system, repo, a.operator, channel.PolicyTarget, channel.DeviceTarget(a.identity.Device))
+	meta, err := a.refreshChannel(ctx, system, now, repo, a.operator, channel.PolicyTarget, channel.DeviceTarget(a.identity.Device))
 	if err != nil {
 		return nil, fmt.Errorf("deployment channel %s: %w", a.identity.Channel, err)
 	}
-	return verify.ReadOrders(ctx, meta, a.identity.Device, gather.Cached{Store: a.store, Repository: repo})
+	v.asked = askOrders(asOf{meta, now})
+	return verify.ReadOrders(ctx, meta, a.identity.Device, v.asked.record(gather.Cached{Store: a.store, Repository: repo}))
 }
 
 func (a *Agent) warn(msg string, args ...any) {
@@ -88,11 +97,10 @@ func (a *Agent) warn(msg string, args ...any) {
 	}
 }
 
-// refreshChannel refreshes one channel, logs that it moved, and lifts the floor
+// refreshChannel refreshes one channel as of now, logs that it moved, and lifts the floor
 // under the clock by its signed time. A channel whose tag still names what was
 // read last costs one request; the expiry of what is stored is checked all the same.
-func (a *Agent) refreshChannel(ctx context.Context, system time.Time, repo *oci.Repository, client *tufclient.Client, targets ...string) (*tufclient.Metadata, error) {
-	now := a.now(system)
+func (a *Agent) refreshChannel(ctx context.Context, system, now time.Time, repo *oci.Repository, client *tufclient.Client, targets ...string) (*tufclient.Metadata, error) {
 	head, err := channel.Head(ctx, repo)
 	if err != nil {
 		return nil, err

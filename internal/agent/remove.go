@@ -63,7 +63,7 @@ func (a *Agent) remove(ctx context.Context, system time.Time, view *view, in Ins
 			Reason: c.Reason, Step: "remove", Message: err.Error(), Policy: view.orders.Policy().Digest(), DesiredState: view.orders.State(),
 		}
 		attempt := Attempt{Order: view.orders.State(), Policy: view.orders.Policy().Digest(), Reason: c.Reason, Text: err.Error()}
-		if noted := a.noteRefusal(ctx, system, c.Deployment, attempt, event, err); unwritable(noted) {
+		if noted := a.noteRefusal(ctx, system, c.Deployment, attempt, event, nil, err); unwritable(noted) {
 			return c, noted
 		}
 		return c, nil

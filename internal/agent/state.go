@@ -54,6 +54,9 @@ type Installation struct {
 	// Documents are the digests of what the verdict rested on. They are kept in
 	// the content store.
 	Documents []digest.Digest `json:"documents"`
+	// Inputs is the inputs document of the decision, "" for one that an agent
+	// without an archive made.
+	Inputs digest.Digest `json:"inputs,omitempty"`
 	// AppliedAt is when the outcome was logged.
 	AppliedAt time.Time `json:"appliedAt"`
 }
@@ -157,6 +160,7 @@ func (d dirs) log() string       { return filepath.Join(d.root, "log") }
 func (d dirs) operator() string  { return filepath.Join(d.root, "operator") }
 func (d dirs) suppliers() string { return filepath.Join(d.root, "suppliers") }
 func (d dirs) store() string     { return filepath.Join(d.root, "store") }
+func (d dirs) inputs() string    { return filepath.Join(d.root, "inputs") }
 func (d dirs) approved() string  { return filepath.Join(d.root, "approved.json") }
 func (d dirs) secretKey() string { return filepath.Join(d.root, "secrets.key") }
 func (d dirs) lock() string      { return filepath.Join(d.root, "lock") }

@@ -20,8 +20,8 @@ import (
 // supplier is a release channel as this cycle found it: metadata, or why there
 // is none to judge new orders by.
 type supplier struct {
-	meta *tufclient.Metadata
-	err  error
+	asOf
+	err error
 }
 
 // refreshSuppliers refreshes each release channel that an order names, once,
@@ -36,18 +36,19 @@ func (a *Agent) refreshSuppliers(ctx context.Context, system time.Time, orders *
 	}
 	out := map[string]supplier{}
 	for _, name := range sortedKeys(targets) {
-		meta, err := a.refreshSupplier(ctx, system, orders.Policy(), name, targets[name])
+		now := a.now(system)
+		meta, err := a.refreshSupplier(ctx, system, now, orders.Policy(), name, targets[name])
 		if unwritable(err) || ctx.Err() != nil {
 			return nil, errors.Join(err, ctx.Err())
 		}
-		out[name] = supplier{meta, err}
+		out[name] = supplier{asOf{meta, now}, err}
 	}
 	return out, nil
 }
 
 func unwritable(err error) bool { return reason.Is(err, reason.LogUnwritable) }
 
-func (a *Agent) refreshSupplier(ctx context.Context, system time.Time, pol *verify.Policy, name string, targets []string) (*tufclient.Metadata, error) {
+func (a *Agent) refreshSupplier(ctx context.Context, system, now time.Time, pol *verify.Policy, name string, targets []string) (*tufclient.Metadata, error) {
 	where, err := pol.Channel(name)
 	if err != nil {
 		return nil, err
@@ -60,7 +61,7 @@ func (a *Agent) refreshSupplier(ctx context.Context, system time.Time, pol *veri
 	if err != nil {
 		return nil, err
 	}
-	meta, err := a.refreshChannel(ctx, system, repo, client, targets...)
+	meta, err := a.refreshChannel(ctx, system, now, repo, client, targets...)
 	if err != nil {
 		return nil, fmt.Errorf("release channel %s: %w", name, err)
 	}
@@ -76,7 +77,7 @@ func (a *Agent) storedSupplier(pol *verify.Policy, name string, now time.Time) s
 		return supplier{err: err}
 	}
 	meta, err := client.Stored(now)
-	return supplier{meta, err}
+	return supplier{asOf{meta, now}, err}
 }
 
 func (a *Agent) supplierClient(pol *verify.Policy, name string) (*tufclient.Client, error) {
@@ -101,7 +102,7 @@ func (a *Agent) noteSuppliers(ctx context.Context, system time.Time, v *view) er
 		}
 		event := refusalOf(found, v.orders.Policy().Trust().Channels[name].Repository)
 		attempt := Attempt{Policy: v.orders.Policy().Digest(), Reason: reason.Of(found), Text: found.Error()}
-		if err := a.noteRefusal(ctx, system, key, attempt, event, found); unwritable(err) {
+		if err := a.noteRefusal(ctx, system, key, attempt, event, nil, found); unwritable(err) {
 			return err
 		}
 	}
@@ -112,9 +113,9 @@ func (a *Agent) noteSuppliers(ctx context.Context, system time.Time, v *view) er
 // has no colon.
 func ChannelKey(name string) string { return "channel:" + name }
 
-// judge verifies one order against its supplier's channel. It returns the
-// repository that holds the bundle.
-func (a *Agent) judge(ctx context.Context, v *view, o *verify.Order) (*verify.Verdict, *oci.Repository, error) {
+// judge verifies one order against its supplier's channel and notes in q what it
+// asked. It returns the repository that holds the bundle.
+func (a *Agent) judge(ctx context.Context, v *view, o *verify.Order, q *asked) (*verify.Verdict, *oci.Repository, error) {
 	terms, application := o.Terms(), o.Deployment().Spec.ApplicationID
 	from := v.suppliers[terms.Bundle.Channel]
 	if from.err != nil {
@@ -127,7 +128,7 @@ func (a *Agent) judge(ctx context.Context, v *view, o *verify.Order) (*verify.Ve
 			return nil, nil, err
 		}
 	}
-	docs := gather.Cached{Store: a.store, Repository: repo}
+	docs := q.record(gather.Cached{Store: a.store, Repository: repo})
 	rel, err := verify.CheckRelease(ctx, verify.ReleaseInput{
 		Policy: v.orders.Policy(), Channel: from.meta, ChannelName: terms.Bundle.Channel,
 		Application: application, Version: terms.Bundle.Version, Bundle: digest.Digest(terms.Bundle.Digest),
@@ -139,17 +140,19 @@ func (a *Agent) judge(ctx context.Context, v *view, o *verify.Order) (*verify.Ve
 	if err != nil {
 		return nil, nil, err
 	}
+	q.history = a.remembered(o.Deployment().ID, history)
 	orders, err := a.ordersRepository(v)
 	if err != nil {
 		return nil, nil, err
 	}
 	verdict, err := verify.Decide(ctx, verify.DecideInput{
 		Order: o, Release: rel, Device: a.device, History: history,
-		Endorsements: gather.Cached{Store: a.store, Repository: orders},
+		Endorsements: q.record(gather.Cached{Store: a.store, Repository: orders}),
 	}, docs)
 	if err != nil {
 		return nil, nil, err
 	}
+	q.judged = true
 	return verdict, repo, a.keepOrder(ctx, o)
 }
 

@@ -134,7 +134,8 @@ func (a *Agent) Watch(ctx context.Context, system time.Time) (*Result, error) {
 func (a *Agent) followOrders(ctx context.Context, system time.Time, scope Scope, res *Result) error {
 	view, err := a.look(ctx, system, scope)
 	if err != nil {
-		return a.noteRefusal(ctx, system, "", Attempt{Reason: reason.Of(err), Text: err.Error()}, refusalOf(err, a.identity.Channel), err)
+		err = a.noteRefusal(ctx, system, "", Attempt{Reason: reason.Of(err), Text: err.Error()}, refusalOf(err, a.identity.Channel), view.asked, err)
+		return errors.Join(err, a.thin())
 	}
 	if _, refused := a.state.Attempts[""]; refused {
 		delete(a.state.Attempts, "")
@@ -161,10 +162,11 @@ func (a *Agent) followOrders(ctx context.Context, system time.Time, scope Scope,
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(res.Changes, func(c Change) bool { return c.moved }) {
+	crowded, err := a.crowded()
+	if err == nil && (crowded || slices.ContainsFunc(res.Changes, func(c Change) bool { return c.moved })) {
 		return a.collect(ctx, view)
 	}
-	return nil
+	return err
 }
 
 // look is how a cycle learns what is ordered: from the channels or, without the
@@ -221,8 +223,9 @@ func refusalOf(err error, channel string) audit.Event {
 // noteRefusal logs a refusal unless it is the one that was logged last for the
 // same deployment: a device that polls a broken registry for a month writes one
 // event and not nine thousand. It returns err, or the log's own error.
-// What fails since the agent is being stopped is not noted.
-func (a *Agent) noteRefusal(ctx context.Context, now time.Time, deployment string, attempt Attempt, event audit.Event, err error) error {
+// What fails since the agent is being stopped is not noted. q is what the verifier
+// was asked, nil where it was not.
+func (a *Agent) noteRefusal(ctx context.Context, now time.Time, deployment string, attempt Attempt, event audit.Event, q *asked, err error) error {
 	if ctx.Err() != nil {
 		return err
 	}
@@ -232,6 +235,7 @@ func (a *Agent) noteRefusal(ctx context.Context, now time.Time, deployment strin
 	if !same {
 		// Not reaching the other side is no decision; only a refusal is logged.
 		if attempt.Reason != reason.Unreachable {
+			event.Inputs = a.keepRefusal(ctx, q, event, err)
 			if logErr := a.logRefusal(now, event, err); logErr != nil {
 				return errors.Join(err, logErr)
 			}

@@ -209,7 +209,7 @@ func (a *Agent) correct(ctx context.Context, system time.Time, c Change, in Inst
 	if early(d.NotBefore, system) {
 		return c, nil
 	}
-	last, err := a.recall(ctx, in)
+	last, q, err := a.recall(ctx, in)
 	if err != nil {
 		c.Reason, c.err = reason.Of(err), err
 		c.Message += fmt.Sprintf("; it is not corrected: %s may not run: %v", in.Version, err)
@@ -218,7 +218,7 @@ func (a *Agent) correct(ctx context.Context, system time.Time, c Change, in Inst
 	d.NotBefore = system.UTC().Add(waitAfter(d.Count))
 	d.Count++
 	a.state.Deviations[in.Deployment] = d
-	note, failed, err := a.restore(ctx, system, audit.Apply, in, last, seen.excess)
+	note, failed, err := a.restore(ctx, system, audit.Apply, in, last, q, seen.excess)
 	if err != nil {
 		return c, err
 	}
