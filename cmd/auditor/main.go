@@ -19,6 +19,6 @@ func main() {
 
 func newRoot() *cobra.Command {
 	root := cli.Root("auditor", "check and read the log of a device, offline")
-	root.AddCommand(verifyCommand(), eventsCommand(), showCommand())
+	root.AddCommand(verifyCommand(), eventsCommand(), showCommand(), replayCommand())
 	return root
 }
