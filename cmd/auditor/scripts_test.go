@@ -23,6 +23,7 @@ func TestMain(m *testing.M) {
 //	earlier/    the same log when it had one
 //	vkey        its key, as the operator recorded it, also in $KEY
 //	other.vkey  the key of another log
+//	root.json   the bytes whose digest event 0 has as the operator's root
 func TestScripts(t *testing.T) {
 	dir := t.TempDir()
 	log, vkey, key := newLogWithKey(t)
@@ -39,6 +40,7 @@ func TestScripts(t *testing.T) {
 	must(err)
 	must(os.WriteFile(filepath.Join(dir, "vkey"), []byte(vkey+"\n"), 0o600))
 	must(os.WriteFile(filepath.Join(dir, "other.vkey"), []byte(other+"\n"), 0o600))
+	must(os.WriteFile(filepath.Join(dir, "root.json"), []byte("root"), 0o600))
 	testscript.Run(t, testscript.Params{Dir: "testdata", Cmds: clitest.Commands(nil), Setup: func(env *testscript.Env) error {
 		env.Setenv("KEY", vkey)
 		return os.CopyFS(env.WorkDir, os.DirFS(dir))

@@ -66,7 +66,11 @@ func (a *Agent) keepRefusal(ctx context.Context, q *asked, event audit.Event, er
 	case !q.judged:
 		return ""
 	}
-	kept, err := a.keep(ctx, q, end)
+	err = a.store.CheckSpace(0) // what is left is for the log
+	var kept digest.Digest
+	if err == nil {
+		kept, err = a.keep(ctx, q, end)
+	}
 	if err != nil {
 		a.warn("the inputs of a refusal could not be archived: it cannot be replayed", "error", err.Error())
 		return ""

@@ -19,9 +19,10 @@ const (
 	maxOthers    = 64
 	maxOthersOf  = 16 // of one deployment
 	archiveBytes = 64 << 20
-	// archiveSlack is how many more there may be before a cycle without any change
-	// looks for what may go.
+	// archiveSlack is how many more there may be, and archiveMost how many bytes
+	// they may name, before a cycle without any change drops what may go.
 	archiveSlack = 32
+	archiveMost  = 3 * archiveBytes
 )
 
 // archived is an inputs document of the archive.
@@ -30,15 +31,19 @@ type archived struct {
 	doc    *inputs.Document
 }
 
-// crowded reports whether there are more archived decisions than are kept. It
-// looks only after one was added.
+// crowded reports whether much more is archived than is kept. It looks only after
+// a decision was added.
 func (a *Agent) crowded() (bool, error) {
 	if !a.kept {
 		return false, nil
 	}
 	a.kept = false
-	list, err := a.inputs.Digests()
-	return len(list) > maxOthers+maxPast+len(a.state.Installed)+archiveSlack, err
+	all, err := a.archive()
+	var b budget
+	for _, e := range all {
+		b.add(e.doc)
+	}
+	return len(all) > maxOthers+maxPast+len(a.state.Installed)+archiveSlack || b.bytes > archiveMost, err
 }
 
 // thin drops inputs documents where there are too many and the orders cannot be
@@ -137,14 +142,10 @@ type budget struct {
 	seen        map[digest.Digest]bool
 }
 
-// admits takes a decision into the budget if it fits. The first that does not fit
-// by its bytes ends the class, so that what is kept has no holes.
-func (b *budget) admits(d *inputs.Document) bool {
+// add counts the bytes of what a decision names and was not counted yet.
+func (b *budget) add(d *inputs.Document) {
 	if b.of == nil {
 		b.of, b.seen = map[string]int{}, map[digest.Digest]bool{}
-	}
-	if b.full || b.each > 0 && b.of[d.Deployment] == b.each {
-		return false
 	}
 	for _, ref := range d.Refs() {
 		if !b.seen[ref.Digest] {
@@ -153,6 +154,15 @@ func (b *budget) admits(d *inputs.Document) bool {
 		}
 	}
 	b.of[d.Deployment]++
+}
+
+// admits takes a decision into the budget if it fits. The first that does not fit
+// by its bytes ends the class, so that what is kept has no holes.
+func (b *budget) admits(d *inputs.Document) bool {
+	if b.full || b.each > 0 && b.of[d.Deployment] == b.each {
+		return false
+	}
+	b.add(d)
 	if b.count > 0 {
 		b.count--
 		b.full = b.count == 0

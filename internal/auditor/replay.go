@@ -84,7 +84,7 @@ func Replay(ctx context.Context, r ReplayRequest) (Replayed, error) {
 		return Replayed{}, fmt.Errorf("the device was set up to obey the operator root %s; %s is %s: give the very file of its enrolment, and believe neither if it does not exist",
 			t.root, r.Root, digest.SHA256.FromBytes(root))
 	}
-	out := Replayed{Verdict: verdict(report), Without: t.without, Decisions: t.list}
+	out := Replayed{Verdict: verdict(report), Without: t.without, Decisions: append([]*Decision{}, t.list...)}
 	if r.Event != nil {
 		if out.Decisions, err = t.only(*r.Event); err != nil {
 			return Replayed{}, err

@@ -11,7 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/consign-dev/consign/internal/audit"
+	"github.com/consign-dev/consign/internal/inputs"
 	"github.com/consign-dev/consign/internal/world"
 )
 
@@ -80,7 +83,35 @@ func (dev *device) log(tr *trial, when string) logged {
 	if err != nil {
 		tr.Fatalf("%s: the log: %v", when, err)
 	}
+	dev.archived(tr, when, l)
 	return l
+}
+
+// archived checks that what a decision was made from was there before its event.
+func (dev *device) archived(tr *trial, when string, l logged) {
+	tr.Helper()
+	read := func(kept string, d digest.Digest) []byte {
+		data, err := os.ReadFile(filepath.Join(tr.path("state"), kept, "blobs", "sha256", d.Encoded()))
+		if err != nil || digest.FromBytes(data) != d {
+			tr.Errorf("%s: %s of a decision that the log tells is not there: %v", when, d, err)
+		}
+		return data
+	}
+	for _, e := range l.events {
+		if e.Kind == audit.Accepted != (e.Inputs != "") && e.Kind != audit.Intent {
+			tr.Errorf("%s: event %d names the inputs %q", when, e.Seq, e.Inputs)
+		}
+		if e.Inputs == "" {
+			continue
+		}
+		doc, err := inputs.Parse(read("inputs", e.Inputs))
+		if err != nil {
+			tr.Fatalf("%s: event %d: %v", when, e.Seq, err)
+		}
+		for _, ref := range doc.Refs() {
+			read("store", ref.Digest)
+		}
+	}
 }
 
 // recovers checks what a cut off cycle left, and that the next one converges.
