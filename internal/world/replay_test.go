@@ -2,7 +2,6 @@ package world_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -148,28 +147,15 @@ func (l *lived) supply(version, service string) {
 	})
 }
 
-// export is what "agent log export" makes.
 func (l *lived) export() (string, agent.Exported) {
 	l.Helper()
-	a, err := agent.Look(l.d.Config, agent.Options{ApplierDir: l.d.Programs})
-	l.w.Must(err)
-	defer a.Close()
 	dir := filepath.Join(l.TempDir(), "export")
-	done, err := a.Export(l.w.Context(), dir)
+	done, err := l.d.Export(dir)
 	l.w.Must(err)
 	return dir, done
 }
 
-// request is that of "auditor replay" with the true key and root.
-func (l *lived) request(dir string, event *uint64) auditor.ReplayRequest {
-	return auditor.ReplayRequest{
-		Request: auditor.Request{Key: l.d.LogKey}, Export: dir, Root: filepath.Join(l.w.Dir, "plant", "root.json"), Event: event,
-	}
-}
-
-func (l *lived) replay(dir string) (auditor.Replayed, error) {
-	return auditor.Replay(context.Background(), l.request(dir, nil))
-}
+func (l *lived) replay(dir string) (auditor.Replayed, error) { return l.d.Replay(dir, nil) }
 
 // TestDecisionsAreReplayed: a device's whole story, exported, leads to the same
 // decisions again; and whatever is changed in the export is found and named.
@@ -273,7 +259,7 @@ func (l *lived) damage(t *testing.T, dir string) {
 
 func (l *lived) finds(t *testing.T, dir, path string, event *uint64) {
 	t.Helper()
-	got, err := auditor.Replay(t.Context(), l.request(dir, event))
+	got, err := l.d.Replay(dir, event)
 	var finding *audit.TamperError
 	if !errors.As(err, &finding) || got.Differs != 1 || !strings.HasSuffix(finding.File, filepath.Base(path)) {
 		t.Errorf("%s: %d differ, %v", path, got.Differs, err)
@@ -283,7 +269,7 @@ func (l *lived) finds(t *testing.T, dir, path string, event *uint64) {
 // otherRoot: the root is believed from the auditor alone, and has to be the one of
 // the device's enrolment.
 func (l *lived) otherRoot(t *testing.T, dir string) {
-	r := l.request(dir, nil)
+	r := l.d.ReplayRequest(dir, nil)
 	r.Root = filepath.Join(l.w.Dir, "acme", "root.json")
 	if _, err := auditor.Replay(t.Context(), r); err == nil || !strings.Contains(err.Error(), "set up to obey") {
 		t.Errorf("with the root of another: %v", err)
@@ -312,7 +298,7 @@ func (l *lived) pastRetention(t *testing.T, dir string) {
 	if got, err = l.replay(dir); err != nil || got.Absent != 1 || got.Same != len(told)-1 {
 		t.Errorf("%d absent, %d same: %v", got.Absent, got.Same, err)
 	}
-	r := l.request(dir, &first.Events[0])
+	r := l.d.ReplayRequest(dir, &first.Events[0])
 	if _, err := auditor.Replay(t.Context(), r); err == nil || audit.IsTampering(err) || !strings.Contains(err.Error(), "past the device's retention") {
 		t.Errorf("asked for: %v", err)
 	}

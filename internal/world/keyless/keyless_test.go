@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -119,6 +120,27 @@ func TestKeylessRelease(t *testing.T) {
 	w.Deploy(d.ID, "1.2.0", nil)
 	if res, err := d.Sync(); err != nil || res.Changes[0].Action != agent.Upgraded {
 		t.Errorf("a release from a tag: %v, %+v", err, res)
+	}
+	replayed(t, d, "accepted", "refused identity", "accepted")
+}
+
+// replayed lets an auditor make a device's decisions again, with no Sigstore.
+func replayed(t *testing.T, d *world.Recorded, told ...string) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "export")
+	if _, err := d.Export(dir); err != nil {
+		t.Fatal(err)
+	}
+	got, err := d.Replay(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var words []string
+	for _, decision := range got.Decisions {
+		words = append(words, strings.TrimSpace(string(decision.Decision.Outcome)+" "+string(decision.Decision.Reason)))
+	}
+	if got.Same != len(told) || !slices.Equal(words, told) {
+		t.Errorf("%d replayed the same of %q, want %q", got.Same, words, told)
 	}
 }
 
