@@ -25,7 +25,7 @@ func example(kind Kind) Event {
 	full := Event{Deployment: "d1", Application: "line-monitor", Release: "1.4.0", Action: Apply, Intent: 6, Result: Failed,
 		Reason: reason.Health, Step: "health", Message: "web: exited with 1", Channel: "registry.example/acme/releases", Metadata: 3,
 		Root: dg("root"), State: dg("state"), DesiredState: dg("desired"), Policy: dg("policy"), Bundle: dg("bundle"), Render: dg("render"),
-		Evidence: []digest.Digest{dg("e1"), dg("e2")}, Program: "agent 0.1.0"}
+		Evidence: []digest.Digest{dg("e1"), dg("e2")}, Program: "agent 0.1.0", Inputs: dg("inputs")}
 	has := map[string]bool{}
 	for _, name := range append(rules[kind].must, rules[kind].may...) {
 		has[name] = true
@@ -80,7 +80,7 @@ func TestEveryFieldHasARule(t *testing.T) {
 	}
 	full := Event{Version: 1, Seq: 1, Kind: "k", Device: "d", Deployment: "d", Application: "a", Release: "v", Action: "a", Intent: 1, Result: "r",
 		Reason: "r", Step: "s", Message: "m", Channel: "c", Metadata: 1, Root: "d", State: "d", DesiredState: "d", Policy: "d", Bundle: "d", Render: "d",
-		Evidence: []digest.Digest{"d"}, Program: "p"}
+		Evidence: []digest.Digest{"d"}, Program: "p", Inputs: "d"}
 	data, err := json.Marshal(full)
 	must(t, err)
 	var names map[string]any
@@ -280,4 +280,29 @@ func FuzzDecodeEvent(f *testing.F) {
 			t.Errorf("accepted a second encoding of %s: %s", again, data)
 		}
 	})
+}
+
+// Inputs belong to what the verifier decided, and to nothing else.
+func TestOnlyDecisionsHaveInputs(t *testing.T) {
+	for _, kind := range Kinds() {
+		e := example(kind)
+		decided := kind == Accepted || kind == Refused || kind == Intent
+		if (e.Inputs != "") != decided {
+			t.Errorf("%s has inputs %q", kind, e.Inputs)
+		}
+		e.Inputs = dg("inputs")
+		if err := e.check(); (err == nil) != decided {
+			t.Errorf("%s with inputs: %v", kind, err)
+		}
+	}
+	e := example(Intent)
+	e.Action = Remove
+	if err := e.check(); err == nil {
+		t.Error("a removal rests on no verdict, and may name inputs")
+	}
+	e = example(Accepted)
+	e.Inputs = "sha256:../../etc/passwd"
+	if err := e.check(); err == nil {
+		t.Error("inputs may be no digest")
+	}
 }

@@ -23,6 +23,9 @@ const (
 	MaxRefs = 6000
 	// MaxRef bounds one named document: a render is the longest.
 	MaxRef = 8 << 20
+	// MaxTotal bounds what one decision rests on, all in all: whoever makes it again
+	// holds most of that in memory at once, as the device did.
+	MaxTotal = 512 << 20
 	// maxText bounds an id, a name or a path, in bytes.
 	maxText = 1024
 )

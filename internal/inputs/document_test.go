@@ -145,6 +145,13 @@ func TestDocumentsAreBounded(t *testing.T) {
 	if _, err := d.Encode(); err == nil || !strings.Contains(err.Error(), "are named") {
 		t.Errorf("%d documents: %v", len(d.Unread), err)
 	}
+	d.Unread = d.Unread[:MaxTotal/MaxRef+1]
+	for n := range d.Unread {
+		d.Unread[n].Size = MaxRef
+	}
+	if _, err := d.Encode(); err == nil || !strings.Contains(err.Error(), "bytes are named") {
+		t.Errorf("%d large documents: %v", len(d.Unread), err)
+	}
 	d.Unread = nil
 	d.Device.Reserved = make([]string, 2000)
 	for n := range d.Device.Reserved {

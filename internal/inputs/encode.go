@@ -136,10 +136,15 @@ func (d *Document) checkRefs() error {
 			return fmt.Errorf("metadata is missing")
 		}
 	}
+	var total int64
 	for _, r := range refs {
 		if err := checkRef(r.Digest, r.Size); err != nil {
 			return err
 		}
+		total += r.Size
+	}
+	if total > MaxTotal {
+		return fmt.Errorf("%d bytes are named, at most %d are allowed", total, MaxTotal)
 	}
 	return nil
 }
