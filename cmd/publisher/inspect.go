@@ -50,6 +50,10 @@ func writeInspection(w io.Writer, res *publish.Inspection) {
 		fmt.Fprintf(w, "  image      %s %s\n", cli.Safe(i.Name), i.Digest)
 	}
 	for _, e := range res.Evidence {
+		if e.Unreadable != "" {
+			fmt.Fprintf(w, "  evidence   %s unreadable: %s\n", e.Digest, cli.Safe(e.Unreadable))
+			continue
+		}
 		by := "key " + e.Key
 		if e.Signer.Subject != "" {
 			by = e.Signer.String()

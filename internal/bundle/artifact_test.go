@@ -215,3 +215,29 @@ func TestPolicyRoots(t *testing.T) {
 		wantRefusal(t, err, reason.Malformed, "root")
 	}
 }
+
+// TestEvidenceOfAnotherTool: cosign annotates its evidence with the time. It can be
+// listed, and no device reads it.
+func TestEvidenceOfAnotherTool(t *testing.T) {
+	data, _, err := bundle.BuildEvidence(sampleEvidence())
+	if err != nil {
+		t.Fatal(err)
+	}
+	annotated := bytes.Replace(data, []byte(`"annotations":{`), []byte(`"annotations":{"org.opencontainers.image.created":"2026-01-01T00:00:00Z",`), 1)
+	if _, err := bundle.ParseEvidence(annotated); !reason.Is(err, reason.Malformed) {
+		t.Errorf("ParseEvidence: %v", err)
+	}
+	got, err := bundle.ParseReferrer(annotated)
+	if err != nil || got.PredicateType != sampleEvidence().PredicateType || got.Layer.Digest != sampleEvidence().Layer.Digest {
+		t.Errorf("ParseReferrer: %+v, %v", got, err)
+	}
+	for name, edited := range map[string][]byte{
+		"no DSSE":     bytes.Replace(annotated, []byte("dsse-envelope"), []byte("message-signature"), 1),
+		"no layer":    bytes.Replace(annotated, []byte(`"layers":[{`), []byte(`"layers":[],"x":[{`), 1),
+		"not our own": []byte(`{}`),
+	} {
+		if _, err := bundle.ParseReferrer(edited); !reason.Is(err, reason.Malformed) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -41,25 +41,40 @@ func BuildEvidence(e Evidence) ([]byte, ocispec.Descriptor, error) {
 
 // ParseEvidence reads an evidence manifest.
 func ParseEvidence(data []byte) (*Evidence, error) {
-	const name = "evidence"
-	m, err := parseArtifact(name, MediaTypeEvidence, data)
+	m, e, err := readEvidence(data)
 	if err != nil {
 		return nil, err
 	}
-	if m.Subject == nil || len(m.Layers) != 1 {
-		return nil, malformed("%s: want a subject and exactly one layer", name)
-	}
-	if err := checkKeys(name+": annotations", m.Annotations, annotationBundleContent, annotationBundlePredType); err != nil {
+	if err := checkKeys("evidence: annotations", m.Annotations, annotationBundleContent, annotationBundlePredType); err != nil {
 		return nil, err
+	}
+	if err := checkKeys("evidence: layers[0]: annotations", m.Layers[0].Annotations); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// ParseReferrer reads evidence as other tools store it, who annotate it as they
+// like. It is for listings and for nothing that a device judges.
+func ParseReferrer(data []byte) (*Evidence, error) {
+	_, e, err := readEvidence(data)
+	return e, err
+}
+
+func readEvidence(data []byte) (ocispec.Manifest, *Evidence, error) {
+	const name = "evidence"
+	m, err := parseArtifact(name, MediaTypeEvidence, data)
+	if err != nil {
+		return m, nil, err
+	}
+	if m.Subject == nil || len(m.Layers) != 1 {
+		return m, nil, malformed("%s: want a subject and exactly one layer", name)
 	}
 	if got := m.Annotations[annotationBundleContent]; got != dsseContent {
-		return nil, malformed("%s: %s is %q: want %s", name, annotationBundleContent, got, dsseContent)
-	}
-	if err := checkKeys(name+": layers[0]: annotations", m.Layers[0].Annotations); err != nil {
-		return nil, err
+		return m, nil, malformed("%s: %s is %q: want %s", name, annotationBundleContent, got, dsseContent)
 	}
 	e := &Evidence{Subject: *m.Subject, Layer: m.Layers[0], PredicateType: m.Annotations[annotationBundlePredType]}
-	return e, e.check()
+	return m, e, e.check()
 }
 
 func (e *Evidence) check() error {

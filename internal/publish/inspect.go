@@ -41,6 +41,9 @@ type EvidenceInfo struct {
 	Key string `json:"key,omitempty"`
 	// Signer is whom the certificate names with which it is said to be signed.
 	Signer policy.Signer `json:"signer,omitzero"`
+	// Unreadable says why nothing is known of it: anybody who may push may attach
+	// anything.
+	Unreadable string `json:"unreadable,omitempty"`
 }
 
 // Inspect reads a bundle given as REPOSITORY@DIGEST.
@@ -84,20 +87,33 @@ func (i *Inspection) listEvidence(ctx context.Context, repo *oci.Repository, des
 		return err
 	}
 	for _, found := range list {
-		_, data, err := repo.Manifest(ctx, found.Digest, bundle.MaxManifestBytes)
-		if err != nil {
+		info, err := inspectEvidence(ctx, repo, found.Digest)
+		switch {
+		case reason.Is(err, reason.Malformed) || reason.Is(err, reason.TooLarge):
+			info = EvidenceInfo{Unreadable: err.Error()}
+		case err != nil:
 			return err
 		}
-		e, err := bundle.ParseEvidence(data)
-		if err != nil {
-			return err
-		}
-		signed, err := gather.Remote{Repository: repo}.Blob(ctx, e.Layer)
-		if err != nil {
-			return err
-		}
-		key, signer := verify.UnverifiedSigner(signed)
-		i.Evidence = append(i.Evidence, EvidenceInfo{Digest: found.Digest, PredicateType: e.PredicateType, Key: key, Signer: signer})
+		info.Digest = found.Digest
+		i.Evidence = append(i.Evidence, info)
 	}
 	return nil
+}
+
+// inspectEvidence reads evidence as ours and other tools store it.
+func inspectEvidence(ctx context.Context, repo *oci.Repository, d digest.Digest) (EvidenceInfo, error) {
+	_, data, err := repo.Manifest(ctx, d, bundle.MaxManifestBytes)
+	if err != nil {
+		return EvidenceInfo{}, err
+	}
+	e, err := bundle.ParseReferrer(data)
+	if err != nil {
+		return EvidenceInfo{}, err
+	}
+	signed, err := gather.Remote{Repository: repo}.Blob(ctx, e.Layer)
+	if err != nil {
+		return EvidenceInfo{}, err
+	}
+	key, signer := verify.UnverifiedSigner(signed)
+	return EvidenceInfo{PredicateType: e.PredicateType, Key: key, Signer: signer}, nil
 }
