@@ -16,13 +16,14 @@ import (
 )
 
 // attestFlags name the files that are attached to a release.
-type attestFlags struct{ provenance, sbom, any []string }
+type attestFlags struct{ provenance, sbom, any, signature []string }
 
 func (f *attestFlags) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringArrayVar(&f.sbom, "sbom", nil, "attach the SBOM in `FILE`: SPDX or CycloneDX as JSON, or an attestation that holds one (repeatable)")
 	flags.StringArrayVar(&f.provenance, "provenance", nil, "attach the SLSA v1 provenance in `FILE`: a statement, or a Sigstore bundle of the builder (repeatable); publish makes it of a CI job for \"auto\"")
 	flags.StringArrayVar(&f.any, "attestation", nil, "attach the in-toto statement in `FILE`, or a Sigstore bundle that holds one (repeatable)")
+	flags.StringArrayVar(&f.signature, "signature", nil, "attach the signature in `FILE`: a Sigstore bundle by somebody else, such as one of cosign sign --bundle (repeatable)")
 }
 
 // auto is --provenance of the job that runs the publisher. A file of that name is
@@ -39,6 +40,7 @@ func (f *attestFlags) read(run func() (provenance.Run, error)) ([]publish.Attest
 		{f.provenance, func(file string) (publish.Attestation, error) { return readProvenance(file, run) }},
 		{f.sbom, publish.ReadSBOM},
 		{f.any, func(file string) (publish.Attestation, error) { return publish.ReadAttestation(file, "") }},
+		{f.signature, publish.ReadSignature},
 	} {
 		for _, file := range kind.files {
 			a, err := kind.read(file)
@@ -75,9 +77,11 @@ func attestCommand(g *globals) *cobra.Command {
 		Long: `Attest attaches provenance or other statements to a released bundle and lists
 them in the channel. The bundle stays what it is, and so does what was ordered.
 A bare statement is signed as a bundle is; one in a Sigstore bundle is attached
-as its signer made it. Either must be about the bundle or one of its parts.`,
-		Example: "  publisher attest line-monitor@1.4.0 --channel registry.example/acme/releases --provenance provenance.sigstore.json",
-		Args:    cobra.ExactArgs(1),
+as its signer made it. Either must be about the bundle or one of its parts. A
+signature that somebody else made must be on the bundle.`,
+		Example: "  publisher attest line-monitor@1.4.0 --channel registry.example/acme/releases --provenance provenance.sigstore.json\n" +
+			"  publisher attest line-monitor@1.4.0 --channel registry.example/acme/releases --signature cosign.sigstore.json",
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			app, version, err := splitRelease(args[0])
 			if err != nil {
@@ -88,7 +92,7 @@ as its signer made it. Either must be about the bundle or one of its parts.`,
 				return err
 			}
 			if len(attestations) == 0 {
-				return cli.Usage("nothing to attach: give --provenance, --sbom or --attestation")
+				return cli.Usage("nothing to attach: give --provenance, --sbom, --attestation or --signature")
 			}
 			keyless, err := sf.keyless(time.Now())
 			if err != nil {

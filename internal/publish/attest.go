@@ -21,8 +21,24 @@ import (
 	"github.com/consign-dev/consign/internal/verify"
 )
 
-// concerns insists that an attestation is about a bundle or one of its parts.
+// signs insists that a signature is one on a bundle, under its own name if any, as
+// devices will.
+func (a Attestation) signs(b *bundle.Bundle, whole digest.Digest) error {
+	if a.said.Subjects[0] != whole.Encoded() {
+		return reason.New(reason.Signature, "%s is on sha256:%s, not on the bundle %s", a.file, a.said.Subjects[0], whole)
+	}
+	if name := channel.ReleaseTarget(b.Application, b.Version); a.said.Names[0] != "" && a.said.Names[0] != name {
+		return reason.New(reason.Signature, "%s is on %.250q, not on %q", a.file, a.said.Names[0], name)
+	}
+	return nil
+}
+
+// concerns insists that an attestation is about a bundle or one of its parts, and a
+// signature on the bundle itself.
 func (a Attestation) concerns(b *bundle.Bundle, whole digest.Digest) error {
+	if a.said.PredicateType == sign.PredicateType {
+		return a.signs(b, whole)
+	}
 	parts := []string{whole.Encoded(), b.Package.Digest.Encoded()}
 	for _, c := range b.Components {
 		parts = append(parts, c.Manifest.Digest.Encoded())

@@ -19,7 +19,7 @@ import (
 
 // Attestation is what is said of a release beside its signature: an in-toto
 // statement, which is signed as the bundle is, or a Sigstore bundle with one that
-// somebody else has signed, such as the builder.
+// somebody else has signed, such as the builder; or somebody else's signature.
 type Attestation struct {
 	// file is where it is from, for messages.
 	file string
@@ -49,6 +49,29 @@ func ReadAttestation(file, predicateType string) (Attestation, error) {
 		err = reason.New(reason.Attestation, "%s: predicateType %.200q, want %s", file, a.said.PredicateType, predicateType)
 	}
 	return a, err
+}
+
+// ReadSignature reads, from a file, the Sigstore bundle with a signature that
+// somebody else has made, such as one of "cosign sign". It is attached as it is:
+// devices judge it by the rules for signatures.
+func ReadSignature(file string) (Attestation, error) {
+	data, err := durable.ReadFile(file, verify.MaxSignatureBytes)
+	if err != nil {
+		return Attestation{}, fmt.Errorf("read signature: %w", err)
+	}
+	a, err := newAttestation(file, data)
+	said := a.said
+	switch {
+	case err != nil:
+		return Attestation{}, err
+	case !said.Signed:
+		return Attestation{}, reason.New(reason.Signature, "%s is a bare statement: want a Sigstore bundle that holds a signature", file)
+	case said.PredicateType != sign.PredicateType:
+		return Attestation{}, reason.New(reason.Signature, "%s: predicateType %.200q, a signature has %s: attach it with --attestation", file, said.PredicateType, sign.PredicateType)
+	case len(said.Subjects) != 1:
+		return Attestation{}, reason.New(reason.Signature, "%s is about %d subjects: a signature is about one bundle", file, len(said.Subjects))
+	}
+	return a, nil
 }
 
 // ReadSBOM reads an SBOM from a file: a document of SPDX 2.3 or 2.2 or of
@@ -109,7 +132,7 @@ func attestation(file string, data []byte) (Attestation, error) {
 	case err != nil:
 		return Attestation{}, err
 	case a.said.PredicateType == sign.PredicateType:
-		return Attestation{}, reason.New(reason.Attestation, "%s is a signature, and says nothing else about its subject", file)
+		return Attestation{}, reason.New(reason.Attestation, "%s is a signature, and says nothing else about its subject: attach it with --signature", file)
 	case a.size() > verify.MaxSignatureBytes:
 		return Attestation{}, reason.New(reason.TooLarge, "%s has %d bytes: signed, it would be longer than the %d bytes that devices read", file, len(data), verify.MaxSignatureBytes)
 	}

@@ -17,6 +17,11 @@ const maxSubjects = 1024
 
 var sha256Hex = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
+// oldStatement is the type of statements before version 1 (in-toto Attestation
+// Framework v0.1), which "cosign attest" still writes. Their members are the same
+// and mean the same.
+const oldStatement = "https://in-toto.io/Statement/v0.1"
+
 // inTotoStatement is a Statement of the in-toto Attestation Framework v1.
 type inTotoStatement struct {
 	Type    string `json:"_type"`
@@ -63,7 +68,7 @@ func readStatement(data []byte) *saying {
 	if out.err = strictjson.UnmarshalOpen(data, &out.inTotoStatement, strictjson.Limits{Bytes: MaxSignatureBytes, Depth: maxSignatureDepth}); out.err != nil {
 		return out
 	}
-	if out.Type != sign.StatementType {
+	if out.Type != sign.StatementType && out.Type != oldStatement {
 		out.err = reason.New(reason.Signature, "type %.100q, not %q", out.Type, sign.StatementType)
 		return out
 	}
@@ -93,8 +98,8 @@ func (s *inTotoStatement) subjects() ([]string, error) {
 type Unverified struct {
 	PredicateType string
 	// Subjects are the SHA-256 digests of what it is about, in hex; there is one at
-	// least.
-	Subjects []string
+	// least. Names are how it calls them, "" where it does not.
+	Subjects, Names []string
 	// Signed tells a Sigstore bundle from a bare statement.
 	Signed bool
 	// Predicate is its JSON.
@@ -102,7 +107,8 @@ type Unverified struct {
 }
 
 // ReadUnverified reads an in-toto statement, or a Sigstore bundle that holds one,
-// as strictly as it will be read when it is verified.
+// as strictly as it will be read when it is verified. A bare one must be of version
+// 1, since it is yet to be signed.
 func ReadUnverified(data []byte) (Unverified, error) {
 	var head struct {
 		Type string `json:"_type"`
@@ -123,11 +129,14 @@ func ReadUnverified(data []byte) (Unverified, error) {
 	if err := strictjson.UnmarshalOpen(data, &s, limits); err != nil {
 		return Unverified{}, err
 	}
-	if s.Type != sign.StatementType {
+	if s.Type != sign.StatementType && !(out.Signed && s.Type == oldStatement) {
 		return Unverified{}, reason.New(reason.Malformed, "_type %.100q, only %q is read", s.Type, sign.StatementType)
 	}
 	var err error
 	out.PredicateType, out.Predicate = s.PredicateType, s.Predicate
+	for _, subject := range s.Subject {
+		out.Names = append(out.Names, subject.Name)
+	}
 	out.Subjects, err = s.subjects()
 	return out, err
 }
