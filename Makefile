@@ -37,6 +37,8 @@ VCS = $(shell git rev-parse --verify --quiet HEAD >/dev/null 2>&1 && echo true |
 TOOLS = interop="$$(tools/tool.sh interop)"; conformance="$$(tools/tool.sh conformance)"; registry="$$(tools/tool.sh registry)"; sigstore="$$(tools/tool.sh sigstore)"; \
 	export CONSIGN_INTEROP_BIN="$$interop" CONSIGN_CONFORMANCE_BIN="$$conformance" CONSIGN_REGISTRY_BIN="$$registry" CONSIGN_SIGSTORE_BIN="$$sigstore"
 SIGSTORE = sigstore="$$(tools/tool.sh sigstore)"; export CONSIGN_SIGSTORE_BIN="$$sigstore"
+# cosign is a matter of minutes to build, so no test that "make test" runs needs it.
+COSIGN = cosign="$$(tools/tool.sh cosign)"; export CONSIGN_COSIGN_BIN="$$cosign"
 ENGINE = go run ./tools/testenv engine run --dir "$(CACHE)" --
 
 # What "make release" builds for, as GOARCH or GOARCH-GOARM.
@@ -76,11 +78,13 @@ install: ## install the programs and systemd units under DESTDIR and PREFIX (aft
 
 # tools/sigstore is left out: what tidy makes of it differs with the module proxy,
 # since a test of Fulcio's, which is neither built nor run here, imports a module
-# that not all of them serve. A build that is not tidy fails in tools/tool.sh.
+# that not all of them serve. tools/cosign is left out because tidy would fetch what
+# the tests of every cloud's SDK import. A build that is not tidy fails in
+# tools/tool.sh.
 check: ## formatting, vet, staticcheck, tidy modules, import rules (no engine needed)
 	@echo "check: gofmt"; files=$$(gofmt -l .); test -z "$$files" || { echo "run gofmt -w on:" $$files >&2; exit 1; }
 	@echo "check: shell"; for f in .ci/run demo/*.sh tools/*.sh; do bash -n "$$f"; done
-	@echo "check: go vet"; go vet ./...; go vet -tags faults ./internal/fault
+	@echo "check: go vet"; go vet ./...; go vet -tags faults ./internal/fault; go vet -tags interop ./internal/world/keyless
 	@echo "check: staticcheck"; "$$(tools/tool.sh lint)/staticcheck" ./...
 	@echo "check: go mod tidy"; for m in . tools/lint tools/interop tools/conformance tools/registry; do go -C $$m mod tidy -diff; done
 	@echo "check: import rules, dependencies, documents"; go test -count=1 ./internal/architecture
@@ -110,10 +114,11 @@ soak: build ## fuzz every parser for FUZZTIME, then repeat the tests for SOAK
 	@$(TOOLS); $(ENGINE) tools/soak.sh '$(FUZZTIME)' '$(SOAK)'
 
 goldens: ## sign the checked-in test bundles anew, with a real private Sigstore
-	@$(TOOLS); go run ./tools/goldens
+	@$(TOOLS); $(COSIGN); go run ./tools/goldens
 
-interop: ## build the programs of others that tests run, and print where they are
-	@$(TOOLS); printf '%s\n' "$$interop" "$$conformance" "$$registry" "$$sigstore"
+interop: build ## build the programs of others that tests run, print where they are, and test with cosign
+	@$(TOOLS); $(COSIGN); printf '%s\n' "$$interop" "$$conformance" "$$registry" "$$sigstore" "$$cosign"; \
+		go test -tags interop -count=1 -run '^TestCosign' -v ./internal/world/keyless
 
 clean: ## remove bin/ and dist/ (the cache is yours to delete: see make help)
 	rm -rf bin dist

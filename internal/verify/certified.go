@@ -16,6 +16,7 @@ import (
 	protorekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
 	"github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
+	"github.com/sigstore/sigstore-go/pkg/root"
 	sigstore "github.com/sigstore/sigstore-go/pkg/verify"
 
 	"github.com/consign-dev/consign/internal/reason"
@@ -27,24 +28,40 @@ import (
 // costs public-key operations, and one of either is what tools write (attack S15).
 const maxMaterial = 8
 
-// certified returns the statement of a bundle that was signed with a certificate
-// of this instance, and whom the certificate names. The refusals are
-// untrusted-signer for a certificate of somebody else, and signature for
-// everything that is missing or wrong.
-func (r *TrustedRoot) certified(b *protobundle.Bundle) (*in_toto.Statement, policy.Signer, error) {
-	leaf, err := x509.ParseCertificate(b.GetVerificationMaterial().GetCertificate().GetRawBytes())
+// Certified returns the statement of a bundle that was signed with a certificate
+// of this instance, and whom the certificate names. The statement is nil for a
+// signature on the bytes themselves, which is no evidence of a release. about is
+// what either must be about. The refusals are untrusted-signer for a certificate of
+// somebody else, identity for one that does not name one subject, wholly, and
+// signature for everything that is missing or wrong.
+func (r *TrustedRoot) Certified(b *protobundle.Bundle, about sigstore.ArtifactPolicyOption) (*in_toto.Statement, policy.Signer, error) {
+	leaf, err := x509.ParseCertificate(leafOf(b.GetVerificationMaterial()))
 	if err != nil {
 		return nil, policy.Signer{}, reason.New(reason.Malformed, "certificate: %w", err)
 	}
-	statement, summary, err := r.verify(b)
+	// "Unsafe" leaves the identity to the caller, who asks for more than the library
+	// would, and says what it found.
+	result, err := r.verify(b, r.material, sigstore.NewPolicy(about, sigstore.WithoutIdentitiesUnsafe()))
+	if err == nil && (result.Signature == nil || result.Signature.Certificate == nil) {
+		err = errors.New("the verifier names no certificate")
+	}
 	switch {
 	case err != nil && !r.issued(leaf):
 		return nil, policy.Signer{}, reason.New(reason.UntrustedSigner, "its certificate (%.200q) is from no authority of the trusted root", leaf.Issuer)
 	case err != nil:
 		return nil, policy.Signer{}, reason.New(reason.Signature, "made with a certificate: %w", err)
 	}
-	signer := signerOf(summary)
-	return statement, signer, wholeSubject(leaf, signer)
+	signer := signerOf(result.Signature.Certificate)
+	return result.Statement, signer, wholeSubject(leaf, signer)
+}
+
+// leafOf is the signer's certificate: the only one, or the first of a chain, as
+// bundles before version 0.3 have it.
+func leafOf(m *protobundle.VerificationMaterial) []byte {
+	if chain := m.GetX509CertificateChain().GetCertificates(); len(chain) > 0 {
+		return chain[0].GetRawBytes()
+	}
+	return m.GetCertificate().GetRawBytes()
 }
 
 // wholeSubject insists that a certificate names one subject, and that nothing of
@@ -93,37 +110,34 @@ func subjects(leaf *x509.Certificate) (int, error) {
 	return n, nil
 }
 
-func (r *TrustedRoot) verify(b *protobundle.Bundle) (*in_toto.Statement, *certificate.Summary, error) {
+// verify demands of a bundle what every one must have; by is the instance, or one
+// with a key beside it.
+func (r *TrustedRoot) verify(b *protobundle.Bundle, by root.TrustedMaterial, demands sigstore.PolicyBuilder) (*sigstore.VerificationResult, error) {
 	m := b.GetVerificationMaterial()
 	if n := max(len(m.GetTlogEntries()), len(m.GetTimestampVerificationData().GetRfc3161Timestamps())); n > maxMaterial {
-		return nil, nil, fmt.Errorf("%d log entries or timestamps, at most %d are read", n, maxMaterial)
+		return nil, fmt.Errorf("%d log entries or timestamps, at most %d are read", n, maxMaterial)
 	}
 	for _, e := range m.GetTlogEntries() {
 		if err := checkEntry(e); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
 	entity, err := bundle.NewBundle(b)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	v, err := r.verifierFor(b)
+	v, err := verifierFor(b, by)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	// "Unsafe" leaves subject and identity to the caller, who asks for more than
-	// the library would, and says what it found.
-	result, err := v.Verify(entity, sigstore.NewPolicy(sigstore.WithoutArtifactUnsafe(), sigstore.WithoutIdentitiesUnsafe()))
+	result, err := v.Verify(entity, demands)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if err := r.inUse(m.GetTlogEntries(), result.VerifiedTimestamps); err != nil {
-		return nil, nil, err
+	if b.GetDsseEnvelope() != nil && result.Statement == nil {
+		return nil, errors.New("the verifier names no statement")
 	}
-	if result.Signature == nil || result.Signature.Certificate == nil || result.Statement == nil {
-		return nil, nil, fmt.Errorf("the verifier names no certificate or no statement")
-	}
-	return result.Statement, result.Signature.Certificate, nil
+	return result, r.inUse(m.GetTlogEntries(), result.VerifiedTimestamps)
 }
 
 // maxEntryBody bounds what a log keeps of one signature; a certificate and a

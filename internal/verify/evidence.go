@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	in_toto "github.com/in-toto/attestation/go/v1"
 	"github.com/opencontainers/go-digest"
@@ -17,9 +16,7 @@ import (
 	protodsse "github.com/sigstore/protobuf-specs/gen/pb-go/dsse"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
 	"github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
-	"github.com/sigstore/sigstore-go/pkg/root"
 	sigstore "github.com/sigstore/sigstore-go/pkg/verify"
-	"github.com/sigstore/sigstore/pkg/signature"
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/consign-dev/consign/internal/keys"
@@ -143,7 +140,8 @@ func (e *Evidence) verifyCertified(roots map[string]*TrustedRoot) (*in_toto.Stat
 func (e *Evidence) certifiedBy(r *TrustedRoot) certification {
 	c, known := e.by[r]
 	if !known {
-		c.statement, c.signer, c.err = r.certified(e.bundle)
+		// "Unsafe" leaves the subject to the caller, as for a key.
+		c.statement, c.signer, c.err = r.Certified(e.bundle, sigstore.WithoutArtifactUnsafe())
 		if e.by == nil {
 			e.by = map[*TrustedRoot]certification{}
 		}
@@ -163,12 +161,9 @@ func ParseEvidence(data []byte) (*Evidence, error) {
 }
 
 func parseEvidence(data []byte) (*Evidence, error) {
-	if err := strictjson.Check(data, strictjson.Limits{Bytes: MaxSignatureBytes, Depth: maxSignatureDepth}); err != nil {
+	b, err := ParseBundle(data)
+	if err != nil {
 		return nil, err
-	}
-	var b protobundle.Bundle
-	if err := protojson.Unmarshal(data, &b); err != nil {
-		return nil, reason.Wrap(reason.Malformed, err)
 	}
 	if b.GetMediaType() != sign.MediaType {
 		return nil, reason.New(reason.Malformed, "mediaType %.100q, only %q is read", b.GetMediaType(), sign.MediaType)
@@ -186,8 +181,22 @@ func parseEvidence(data []byte) (*Evidence, error) {
 	case len(envelope.GetSignatures()) != 1:
 		return nil, reason.New(reason.Malformed, "%d signatures in the envelope, exactly one is read", len(envelope.GetSignatures()))
 	}
-	e := &Evidence{bundle: &b, envelope: envelope, hint: hint}
+	e := &Evidence{bundle: b, envelope: envelope, hint: hint}
 	return e, strictjson.Check(envelope.GetPayload(), strictjson.Limits{Bytes: MaxSignatureBytes, Depth: maxSignatureDepth})
+}
+
+// ParseBundle reads a Sigstore bundle of any version and with any content, of
+// which the evidence of a release is one form: see [ParseEvidence]. The refusals
+// are malformed and too-large.
+func ParseBundle(data []byte) (*protobundle.Bundle, error) {
+	if err := strictjson.Check(data, strictjson.Limits{Bytes: MaxSignatureBytes, Depth: maxSignatureDepth}); err != nil {
+		return nil, err
+	}
+	b := new(protobundle.Bundle)
+	if err := protojson.Unmarshal(data, b); err != nil {
+		return nil, reason.Wrap(reason.Malformed, err)
+	}
+	return b, nil
 }
 
 // keyHint is that of a public key, "" for a certificate.
@@ -230,13 +239,10 @@ func verifyEnvelope(envelope *protodsse.Envelope, hint string, key crypto.Public
 	if err != nil {
 		return nil, err
 	}
-	verifier, err := signature.LoadDefaultVerifier(key)
+	material, err := materialOf(key)
 	if err != nil {
 		return nil, err
 	}
-	material := root.NewTrustedPublicKeyMaterial(func(string) (root.TimeConstrainedVerifier, error) {
-		return root.NewExpiringKey(verifier, time.Time{}, time.Time{}), nil
-	})
 	v, err := sigstore.NewVerifier(material, sigstore.WithNoObserverTimestamps())
 	if err != nil {
 		return nil, err

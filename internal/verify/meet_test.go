@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/opencontainers/go-digest"
+	sigstore "github.com/sigstore/sigstore-go/pkg/verify"
 
 	"github.com/consign-dev/consign/internal/bundle"
 	"github.com/consign-dev/consign/internal/reason"
@@ -81,6 +82,6 @@ func TestWhatDoesNotCountIsNoObstacle(t *testing.T) {
 }
 
 func (r *TrustedRoot) signer(e *Evidence) (policy.Signer, error) {
-	_, s, err := r.certified(e.bundle)
+	_, s, err := r.Certified(e.bundle, sigstore.WithoutArtifactUnsafe())
 	return s, err
 }

@@ -1,11 +1,14 @@
-// Command goldens makes the bundles in internal/verify/testdata/certified with a
-// real private Sigstore, so that unit tests need none:
+// Command goldens makes the bundles in internal/verify/testdata/certified and
+// internal/verify/testdata/cosign with a real private Sigstore, so that unit tests
+// need none:
 //
 //	make goldens
 //
-// Each file is named for what is special about its certificate; every one is a
-// good signature on the subject of internal/verify's tests. Times in the trusted
-// root are open at the end, so what is checked in never expires.
+// The files in certified are signed by our code. Each is named for what is special
+// about its certificate; every one is a good signature on the subject of
+// internal/verify's tests. Those in cosign are what the cosign command line makes.
+// Times in the trusted roots are open at the end, so what is checked in never
+// expires.
 package main
 
 import (
@@ -23,16 +26,35 @@ import (
 	"github.com/consign-dev/consign/internal/sigstoretest"
 )
 
+// sets are the directories that are made, and what fills one.
+var sets = map[string]func(context.Context, *sigstoretest.Stack, string) error{
+	"certified": certified, "cosign": byCosign,
+}
+
 func main() {
-	out := flag.String("out", "internal/verify/testdata/certified", "directory to write")
+	out := flag.String("out", "internal/verify/testdata", "directory to write")
+	flag.Usage = func() {
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: goldens [-out DIRECTORY] [certified] [cosign]")
+		flag.PrintDefaults()
+	}
 	flag.Parse()
-	if err := run(context.Background(), *out); err != nil {
-		fmt.Fprintln(os.Stderr, "goldens:", err)
-		os.Exit(1)
+	names := flag.Args()
+	if len(names) == 0 {
+		names = []string{"certified", "cosign"}
+	}
+	for _, name := range names {
+		if err := run(context.Background(), filepath.Join(*out, name), sets[name]); err != nil {
+			fmt.Fprintf(os.Stderr, "goldens: %s: %v\n", name, err)
+			os.Exit(1)
+		}
 	}
 }
 
-func run(ctx context.Context, out string) (err error) {
+// run fills a directory by an instance of its own.
+func run(ctx context.Context, out string, fill func(context.Context, *sigstoretest.Stack, string) error) (err error) {
+	if fill == nil {
+		return fmt.Errorf("there is no such set: certified and cosign are made")
+	}
 	s, err := sigstoretest.Start()
 	if err != nil {
 		return err
@@ -48,6 +70,10 @@ func run(ctx context.Context, out string) (err error) {
 	if err := write(out, "trusted_root.json", s.TrustedRoot); err != nil {
 		return err
 	}
+	return fill(ctx, s, out)
+}
+
+func certified(ctx context.Context, s *sigstoretest.Stack, out string) error {
 	// The log takes a second for one entry or for many.
 	group, ctx := errgroup.WithContext(ctx)
 	for _, g := range goldens() {
