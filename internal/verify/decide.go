@@ -35,8 +35,9 @@ type DecideInput struct {
 // eligible, no floor is passed, those whose word the policy asks for beside the
 // supplier's have given it, the policy's conditions hold, and there is an image for
 // the platform.
-func Decide(ctx context.Context, in DecideInput, docs Documents) (*Verdict, error) {
+func Decide(ctx context.Context, in DecideInput, docs Documents) (verdict *Verdict, err error) {
 	t := &trail{steps: append([]Step(nil), in.Release.steps...)}
+	defer t.contain(&err)
 	if err := checkFit(t, in); err != nil {
 		return nil, err
 	}

@@ -89,7 +89,8 @@ func (e *Evidence) CheckSignature(subject sign.Subject, accepted Accepted) ([]po
 	return signers, nil
 }
 
-func (e *Evidence) verify(accepted Accepted) (*in_toto.Statement, []policy.Signer, error) {
+func (e *Evidence) verify(accepted Accepted) (statement *in_toto.Statement, signers []policy.Signer, err error) {
+	defer contain(&err)
 	switch {
 	case e.unreadable != nil:
 		return nil, nil, e.unreadable
@@ -100,8 +101,7 @@ func (e *Evidence) verify(accepted Accepted) (*in_toto.Statement, []policy.Signe
 	if err != nil {
 		return nil, nil, err
 	}
-	statement, err := verifyEnvelope(e.envelope, e.hint, key)
-	if err != nil {
+	if statement, err = verifyEnvelope(e.envelope, e.hint, key); err != nil {
 		return nil, nil, reason.New(reason.Signature, "signature of key %s: %w", id, err)
 	}
 	return statement, []policy.Signer{{KeyID: id}}, nil
@@ -160,7 +160,8 @@ func ParseEvidence(data []byte) (*Evidence, error) {
 	return e, nil
 }
 
-func parseEvidence(data []byte) (*Evidence, error) {
+func parseEvidence(data []byte) (e *Evidence, err error) {
+	defer contain(&err)
 	b, err := ParseBundle(data)
 	if err != nil {
 		return nil, err
@@ -181,7 +182,7 @@ func parseEvidence(data []byte) (*Evidence, error) {
 	case len(envelope.GetSignatures()) != 1:
 		return nil, reason.New(reason.Malformed, "%d signatures in the envelope, exactly one is read", len(envelope.GetSignatures()))
 	}
-	e := &Evidence{bundle: b, envelope: envelope, hint: hint}
+	e = &Evidence{bundle: b, envelope: envelope, hint: hint}
 	return e, strictjson.Check(envelope.GetPayload(), strictjson.Limits{Bytes: MaxSignatureBytes, Depth: maxSignatureDepth})
 }
 

@@ -79,8 +79,9 @@ func (o *Order) Size() int64 { return o.size }
 
 // ReadOrders reads what the operator's channel says about a device. A device
 // without a target gets reason no-order, which means "change nothing".
-func ReadOrders(ctx context.Context, operator *tufclient.Metadata, device string, docs Documents) (*Orders, error) {
+func ReadOrders(ctx context.Context, operator *tufclient.Metadata, device string, docs Documents) (orders *Orders, err error) {
 	t := &trail{}
+	defer t.contain(&err)
 	t.pass("operator", "metadata chains to the pinned operator root and is current", "",
 		"channel %s, valid until %s", operator.ID(), operator.Expires().Format("2006-01-02"))
 	pol, err := readPolicy(ctx, t, operator, docs)

@@ -58,8 +58,9 @@ func (p *Permit) Steps() []Step { return p.steps }
 // Permit checks one render per component, in the verdict's order: each asks for
 // nothing that the policy does not grant and runs nothing but images of the
 // bundle.
-func (v *Verdict) Permit(renders []Render) (*Permit, error) {
+func (v *Verdict) Permit(renders []Render) (permit *Permit, err error) {
 	t := &trail{steps: append([]Step(nil), v.steps...)}
+	defer t.contain(&err)
 	parts, err := v.checkRenders(t, renders)
 	if err != nil {
 		return nil, err

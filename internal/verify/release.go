@@ -78,8 +78,9 @@ func (r *Release) Steps() []Step { return r.steps }
 // listed by the supplier's channel, signed and attested by enough of those whom
 // the policy accepts, and whole. What the policy demands of the evidence that an
 // order lists is for [Decide].
-func CheckRelease(ctx context.Context, in ReleaseInput, docs Documents) (*Release, error) {
+func CheckRelease(ctx context.Context, in ReleaseInput, docs Documents) (release *Release, err error) {
 	t := &trail{}
+	defer t.contain(&err)
 	r := &Release{policy: in.Policy}
 	if err := r.admit(t, in); err != nil {
 		return nil, err
