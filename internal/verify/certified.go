@@ -3,30 +3,21 @@ package verify
 import (
 	"crypto/x509"
 	"encoding/asn1"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	in_toto "github.com/in-toto/attestation/go/v1"
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
-	protorekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
 	"github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
 	"github.com/sigstore/sigstore-go/pkg/root"
 	sigstore "github.com/sigstore/sigstore-go/pkg/verify"
 
 	"github.com/consign-dev/consign/internal/reason"
-	"github.com/consign-dev/consign/internal/strictjson"
 	"github.com/consign-dev/consign/policy"
 )
-
-// maxMaterial bounds the log entries and the timestamps of one bundle: each
-// costs public-key operations, and one of either is what tools write (attack S15).
-const maxMaterial = 8
 
 // Certified returns the statement of a bundle that was signed with a certificate
 // of this instance, and whom the certificate names. The statement is nil for a
@@ -49,7 +40,8 @@ func (r *TrustedRoot) Certified(b *protobundle.Bundle, about sigstore.ArtifactPo
 	case err != nil && !r.issued(leaf):
 		return nil, policy.Signer{}, reason.New(reason.UntrustedSigner, "its certificate (%.200q) is from no authority of the trusted root", leaf.Issuer)
 	case err != nil:
-		return nil, policy.Signer{}, reason.New(reason.Signature, "made with a certificate: %w", err)
+		// Libraries quote what they complain about, at any length.
+		return nil, policy.Signer{}, reason.New(reason.Signature, "made with a certificate: %.800s", err.Error())
 	}
 	signer := signerOf(result.Signature.Certificate)
 	return result.Statement, signer, wholeSubject(leaf, signer)
@@ -114,13 +106,8 @@ func subjects(leaf *x509.Certificate) (int, error) {
 // with a key beside it.
 func (r *TrustedRoot) verify(b *protobundle.Bundle, by root.TrustedMaterial, demands sigstore.PolicyBuilder) (*sigstore.VerificationResult, error) {
 	m := b.GetVerificationMaterial()
-	if n := max(len(m.GetTlogEntries()), len(m.GetTimestampVerificationData().GetRfc3161Timestamps())); n > maxMaterial {
-		return nil, fmt.Errorf("%d log entries or timestamps, at most %d are read", n, maxMaterial)
-	}
-	for _, e := range m.GetTlogEntries() {
-		if err := checkEntry(e); err != nil {
-			return nil, err
-		}
+	if err := checkMaterial(m); err != nil {
+		return nil, err
 	}
 	entity, err := bundle.NewBundle(b)
 	if err != nil {
@@ -138,56 +125,6 @@ func (r *TrustedRoot) verify(b *protobundle.Bundle, by root.TrustedMaterial, dem
 		return nil, errors.New("the verifier names no statement")
 	}
 	return result, r.inUse(m.GetTlogEntries(), result.VerifiedTimestamps)
-}
-
-// maxEntryBody bounds what a log keeps of one signature; a certificate and a
-// signature are some 4 KiB.
-const maxEntryBody = 32 << 10
-
-// checkEntry insists on a proof that the log has the entry, where its promise
-// would do for the library, and refuses what only a request to a log holds: the
-// library would verify each of its signatures with each of its keys, for hours
-// (attack S15).
-func checkEntry(e *protorekor.TransparencyLogEntry) error {
-	if e.GetInclusionProof() == nil {
-		return errors.New("a log entry without an inclusion proof")
-	}
-	var body struct {
-		Spec struct {
-			Proposed json.RawMessage `json:"proposedContent"`
-			Content  struct {
-				Envelope struct {
-					Payload json.RawMessage `json:"payload"`
-				} `json:"envelope"`
-			} `json:"content"`
-		} `json:"spec"`
-	}
-	if err := strictjson.UnmarshalOpen(e.GetCanonicalizedBody(), &body, strictjson.Limits{Bytes: maxEntryBody, Depth: maxSignatureDepth}); err != nil {
-		return fmt.Errorf("log entry: %w", err)
-	}
-	if body.Spec.Proposed != nil || body.Spec.Content.Envelope.Payload != nil {
-		return errors.New("a log entry that is a request to a log")
-	}
-	return nil
-}
-
-// inUse insists that the logs of a bundle's entries were in use when it was
-// signed. The library looks at the times of certificate logs and authorities, and
-// not at those of logs whose entries have no time of their own (Rekor v2).
-func (r *TrustedRoot) inUse(entries []*protorekor.TransparencyLogEntry, times []sigstore.TimestampVerificationResult) error {
-	logs := r.material.RekorLogs()
-	for _, e := range entries {
-		log, known := logs[hex.EncodeToString(e.GetLogId().GetKeyId())]
-		if !known {
-			continue // it did not count
-		}
-		for _, at := range times {
-			if at.Timestamp.Before(log.ValidityPeriodStart) || !log.ValidityPeriodEnd.IsZero() && at.Timestamp.After(log.ValidityPeriodEnd) {
-				return fmt.Errorf("the transparency log %s was not in use at %s", log.BaseURL, at.Timestamp.UTC().Format(time.RFC3339))
-			}
-		}
-	}
-	return nil
 }
 
 func signerOf(s *certificate.Summary) policy.Signer {
