@@ -26,6 +26,8 @@ type TrustedRoot struct {
 	// File is the title of the file in the policy artifact that holds it, a
 	// trusted_root.json (Sigstore protobuf-specs, TrustedRoot).
 	File string `yaml:"file"`
+	// Witnesses must have seen the trees of its transparency logs, too; nil for none.
+	Witnesses *Witnesses `yaml:"witnesses"`
 }
 
 // Identity is who a certificate must have been issued to: a person or a

@@ -46,6 +46,9 @@ func (p *TrustPolicy) validate() error {
 		if file := p.TrustedRoots[name].File; !fileTitle.MatchString(file) {
 			return fmt.Errorf("trustedRoots.%s.file: %.200q is not the name of a file in the policy artifact, such as trusted_root.json", name, file)
 		}
+		if err := p.TrustedRoots[name].Witnesses.validate(); err != nil {
+			return fmt.Errorf("trustedRoots.%s.witnesses.%w", name, err)
+		}
 	}
 	if len(p.ReservedPorts) > maxGrants {
 		return fmt.Errorf("reservedPorts: %d entries, at most %d", len(p.ReservedPorts), maxGrants)

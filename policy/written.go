@@ -20,23 +20,30 @@ func checkWritten(data []byte) error {
 	if err != nil {
 		return err
 	}
-	return eachEntry(root, func(key string, applications *yaml.Node) error {
-		if key != "applications" {
-			return nil
-		}
-		for n, app := range applications.Content {
-			err := eachEntry(app, func(key string, list *yaml.Node) error {
-				if !demands[key] {
-					return nil
-				}
-				return written(list, fmt.Sprintf("applications[%d].%s", n, key))
-			})
-			if err != nil {
-				return err
-			}
+	return eachEntry(root, func(key string, value *yaml.Node) error {
+		switch key {
+		case "trustedRoots": // and the witnesses of their logs
+			return eachEntry(value, func(name string, root *yaml.Node) error { return written(root, "trustedRoots."+name) })
+		case "applications":
+			return writtenDemands(value)
 		}
 		return nil
 	})
+}
+
+func writtenDemands(applications *yaml.Node) error {
+	for n, app := range applications.Content {
+		err := eachEntry(app, func(key string, list *yaml.Node) error {
+			if !demands[key] {
+				return nil
+			}
+			return written(list, fmt.Sprintf("applications[%d].%s", n, key))
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func eachEntry(n *yaml.Node, do func(key string, value *yaml.Node) error) error {

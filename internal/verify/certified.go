@@ -124,7 +124,10 @@ func (r *TrustedRoot) verify(b *protobundle.Bundle, by root.TrustedMaterial, dem
 	if b.GetDsseEnvelope() != nil && result.Statement == nil {
 		return nil, errors.New("the verifier names no statement")
 	}
-	return result, r.inUse(m.GetTlogEntries(), result.VerifiedTimestamps)
+	if err := r.inUse(m.GetTlogEntries(), result.VerifiedTimestamps); err != nil {
+		return nil, err
+	}
+	return result, r.checkWitnesses(m.GetTlogEntries())
 }
 
 func signerOf(s *certificate.Summary) policy.Signer {

@@ -171,6 +171,9 @@ func readPolicyArtifact(ctx context.Context, d digest.Digest, size int64, docs D
 		if p.trustedRoots[name], err = ParseTrustedRoot(roots[t.File]); err != nil {
 			return nil, fmt.Errorf("trustedRoots.%s: %s: %w", name, t.File, err)
 		}
+		if p.trustedRoots[name], err = p.trustedRoots[name].Witnessed(t.Witnesses); err != nil {
+			return nil, fmt.Errorf("trustedRoots.%s: %w", name, err)
+		}
 	}
 	return p, nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/root"
 	sigstore "github.com/sigstore/sigstore-go/pkg/verify"
 	"github.com/sigstore/sigstore/pkg/signature"
+	"golang.org/x/mod/sumdb/note"
 
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/strictjson"
@@ -24,7 +25,12 @@ const MaxTrustedRootBytes = 512 << 10
 // transparency logs and timestamp authorities, each with the time at which it
 // was in use. It is the client's half of Sigstore's root of trust (Sigstore
 // protobuf-specs, trustroot.proto).
-type TrustedRoot struct{ material *root.TrustedRoot }
+type TrustedRoot struct {
+	material *root.TrustedRoot
+	// cosigned is how many of the witnesses must have seen a log's tree; 0 for none.
+	cosigned  int
+	witnesses []note.Verifier
+}
 
 // ParseTrustedRoot reads a trusted_root.json. One by which no signature could be
 // verified, since it lacks a CA, a log, a certificate log or any source of time,
@@ -48,7 +54,7 @@ func ParseTrustedRoot(data []byte) (*TrustedRoot, error) {
 	if err != nil {
 		return nil, reason.New(reason.Malformed, "trusted root: %w", err)
 	}
-	return &TrustedRoot{material}, nil
+	return &TrustedRoot{material: material}, nil
 }
 
 // verifierFor is a verifier that demands, of a signature made with a
