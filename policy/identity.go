@@ -163,6 +163,9 @@ func (i Identity) validate(roots map[string]TrustedRoot) error {
 	if err := checkText(i.Subject); err != nil {
 		return fmt.Errorf("subject: %w", err)
 	}
+	if fitsAnything(i.Subject) {
+		return fmt.Errorf("subject: %.200q fits whoever the issuer knows", i.Subject)
+	}
 	for _, c := range i.Claims.list() {
 		if err := checkText(c.value); err != nil {
 			return fmt.Errorf("claims.%s: %w", c.name, err)

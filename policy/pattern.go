@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -26,6 +27,12 @@ func matches(text, value string) bool {
 	}
 	re, err := regexp.Compile(`\A(?:` + text + `)\z`)
 	return err == nil && re.MatchString(value)
+}
+
+// fitsAnything reports a pattern that asks for nothing (attack S17): it fits texts
+// that have nothing in common with any issuer's subjects.
+func fitsAnything(text string) bool {
+	return slices.ContainsFunc([]int{1, 2, 8, 64, 512}, func(n int) bool { return matches(text, strings.Repeat("\u2603", n)) })
 }
 
 func plainText(s string) bool {
