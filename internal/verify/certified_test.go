@@ -149,16 +149,16 @@ func body(text string) string { return base64.StdEncoding.EncodeToString([]byte(
 // TestAttackS15RequestsToALog: an entry whose text is what somebody would ask a
 // log to verify, with as many keys and signatures as they like, is not looked at.
 func TestAttackS15RequestsToALog(t *testing.T) {
-	for name, text := range map[string]string{
-		"dsse":    `{"apiVersion":"0.0.1","kind":"dsse","spec":{"proposedContent":{"envelope":"{}","verifiers":[]}}}`,
-		"intoto":  `{"apiVersion":"0.0.2","kind":"intoto","spec":{"content":{"envelope":{"payload":"","signatures":[]}}}}`,
-		"long":    `{"kind":"` + strings.Repeat("x", 40<<10) + `"}`,
-		"no JSON": "x",
-		"two":     `{"spec":{}}{"spec":{}}`,
-		"case":    `{"spec":{"ProposedContent":{}}}`,
+	for name, c := range map[string]struct{ text, want string }{
+		"dsse":    {`{"apiVersion":"0.0.1","kind":"dsse","spec":{"proposedContent":{"envelope":"{}","verifiers":[]}}}`, "request to a log"},
+		"intoto":  {`{"apiVersion":"0.0.2","kind":"intoto","spec":{"content":{"envelope":{"payload":"","signatures":[]}}}}`, "request to a log"},
+		"long":    {`{"kind":"` + strings.Repeat("x", 40<<10) + `"}`, "log entry"},
+		"no JSON": {"x", "log entry"},
+		"two":     {`{"spec":{}}{"spec":{}}`, "log entry"},
+		"case":    {`{"spec":{"ProposedContent":{}}}`, "log entry"},
 	} {
-		data := edited(t, "tag", func(d map[string]any) { entry(d)["canonicalizedBody"] = body(text) })
-		if got, err := checkCertified(data, golden(t, "trusted_root"), signed); !reason.Is(err, reason.Signature) || got.Subject != "" || !strings.Contains(err.Error(), "log entry") {
+		data := edited(t, "tag", func(d map[string]any) { entry(d)["canonicalizedBody"] = body(c.text) })
+		if got, err := checkCertified(data, golden(t, "trusted_root"), signed); !reason.Is(err, reason.Signature) || got.Subject != "" || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
@@ -329,13 +329,21 @@ func TestTrustedRootIsRefused(t *testing.T) {
 	}
 }
 
-// FuzzTrustedRoot: whatever is read as a trusted root does not make a signature
-// by others good.
+// FuzzTrustedRoot: whatever is read as a trusted root, a signature is judged by it.
 func FuzzTrustedRoot(f *testing.F) {
 	f.Add(golden(f, "trusted_root"))
+	bundle := golden(f, "tag")
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if _, err := verify.ParseTrustedRoot(data); err != nil && !reason.Is(err, reason.Malformed) && !reason.Is(err, reason.TooLarge) {
+		root, err := verify.ParseTrustedRoot(data)
+		if err != nil && !reason.Is(err, reason.Malformed) && !reason.Is(err, reason.TooLarge) {
 			t.Errorf("reason %s: %v", reason.Of(err), err)
+		}
+		if err != nil {
+			return
+		}
+		accepted := verify.Accepted{Roots: map[string]*verify.TrustedRoot{"private": root}}
+		if _, err := ok(verify.ParseEvidence(bundle)).CheckSignature(signed, accepted); stumbled(err) {
+			t.Error(err)
 		}
 	})
 }
@@ -347,14 +355,22 @@ func FuzzCertified(f *testing.F) {
 	for _, name := range []string{"tag", "person", "unnamed"} {
 		f.Add(golden(f, name))
 	}
+	f.Add(stamped(f, nested(f, 20)))
+	f.Add(stamped(f, longKey(f, 4096)))
+	f.Add(edited(f, "tag", func(d map[string]any) { entry(d)["canonicalizedBody"] = body(ofV1(f, "tag")) }))
+	f.Add(witnessed(f, newWitness("a.example")))
 	other := sign.Subject{Name: signed.Name, Digest: digest.FromString("never signed")}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		e, err := verify.ParseEvidence(data)
+		if stumbled(err) {
+			t.Error(err)
+		}
 		if err != nil {
 			return
 		}
-		if s, err := e.CheckSignature(other, verify.Accepted{Roots: map[string]*verify.TrustedRoot{"private": root}}); err == nil {
-			t.Errorf("%+v signed what nobody signed", s)
+		s, err := e.CheckSignature(other, verify.Accepted{Roots: map[string]*verify.TrustedRoot{"private": root}})
+		if err == nil || stumbled(err) {
+			t.Errorf("%+v signed what nobody signed: %v", s, err)
 		}
 	})
 }
