@@ -8,7 +8,6 @@ import (
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
-	"cel.dev/cel-go/ext"
 )
 
 // Bounds of a rule.
@@ -40,7 +39,7 @@ const (
 // have: CEL's own, and no clock, file or network.
 var environment = sync.OnceValues(func() (*cel.Env, error) {
 	return cel.NewEnv(
-		ext.NativeTypes(append([]any{ext.ParseStructTags(true)}, viewTypes...)...),
+		declared(viewTypes),
 		cel.Variable("bundle", cel.ObjectType("policy.BundleView")),
 		cel.Variable("evidence", cel.ObjectType("policy.EvidenceView")),
 		cel.Variable("deployment", cel.ObjectType("policy.DeploymentView")),
@@ -49,6 +48,21 @@ var environment = sync.OnceValues(func() (*cel.Env, error) {
 		cel.ParserRecursionLimit(64),
 	)
 })
+
+// declared is ext.NativeTypes of cel-go, without the other extensions of that
+// package, which would make every program a megabyte longer.
+func declared(goTypes []any) cel.EnvOption {
+	return func(env *cel.Env) (*cel.Env, error) {
+		provider, adapter, err := types.ComposeTypes(env.CELTypeProvider(), env.CELTypeAdapter(), append([]any{types.ParseStructTags(true)}, goTypes...)...)
+		if err != nil {
+			return nil, err
+		}
+		if env, err = cel.CustomTypeAdapter(adapter)(env); err != nil {
+			return nil, err
+		}
+		return cel.CustomTypeProvider(provider)(env)
+	}
+}
 
 // compile checks an expression against the types of a [View].
 func compile(expression string) (*condition, error) {

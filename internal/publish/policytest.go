@@ -133,7 +133,7 @@ func (c PolicyCase) check() error {
 	case !caseName.MatchString(c.Name):
 		return fmt.Errorf("name: %.100q is not 1 to 200 printable letters", c.Name)
 	case !at || err != nil:
-		return fmt.Errorf("bundle: %.300q is not REPOSITORY@sha256:...", c.Bundle)
+		return fmt.Errorf("bundle: %.300q is not REPOSITORY@sha256:DIGEST", c.Bundle)
 	case !known:
 		return fmt.Errorf("expect.outcome: %.100q is neither %q nor the reason of a refusal", c.Expect.Outcome, accepted)
 	case c.Expect.Outcome == accepted && c.Expect != (Expected{Outcome: accepted}):

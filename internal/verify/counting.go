@@ -38,7 +38,7 @@ func (h *hearing) meet(rule policy.SignatureRule) ([]policy.Signer, *Evidence, e
 		}
 	}
 	signers, err := rule.Check(found)
-	switch why, at := doubt.worst(); {
+	switch at, why := doubt.worst(); {
 	case err != nil && why != nil && len(found) == 0:
 		return nil, at, why
 	case err != nil && len(by) > 0:
@@ -70,7 +70,7 @@ func (h *hearing) attested(rule policy.AttestationRule) ([]policy.Attestation, *
 		}
 	}
 	good, err := rule.Check(found, h.release.subjects())
-	if why, at := doubt.worst(); err != nil && why != nil && len(found) == 0 {
+	if at, why := doubt.worst(); err != nil && why != nil && len(found) == 0 {
 		return nil, at, fmt.Errorf("attestation %s: %w", rule.Name, why)
 	}
 	return good, by, err
@@ -91,9 +91,9 @@ func (d *doubts) note(e *Evidence, err error) {
 	}
 }
 
-func (d *doubts) worst() (error, *Evidence) {
+func (d *doubts) worst() (at *Evidence, why error) {
 	if d.broken != nil {
-		return d.broken, d.brokenAt
+		return d.brokenAt, d.broken
 	}
-	return d.stranger, d.strangerAt
+	return d.strangerAt, d.stranger
 }

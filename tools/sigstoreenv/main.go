@@ -54,7 +54,7 @@ func main() {
 
 func run(list jobs, command []string) (code int, err error) {
 	if len(command) == 0 {
-		return 2, errors.New("usage: sigstoreenv -job NAME=REF ... -- COMMAND...")
+		return 2, errors.New("usage: sigstoreenv -job NAME=REF -- COMMAND [ARGUMENT]")
 	}
 	dir, err := os.MkdirTemp("", "consign-sigstore-")
 	if err != nil {
