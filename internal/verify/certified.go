@@ -106,7 +106,7 @@ func subjects(leaf *x509.Certificate) (int, error) {
 // with a key beside it.
 func (r *TrustedRoot) verify(b *protobundle.Bundle, by root.TrustedMaterial, demands sigstore.PolicyBuilder) (*sigstore.VerificationResult, error) {
 	m := b.GetVerificationMaterial()
-	if err := checkMaterial(m); err != nil {
+	if err := checkMaterial(b); err != nil {
 		return nil, err
 	}
 	entity, err := bundle.NewBundle(b)

@@ -22,7 +22,8 @@ const maxMaterial = 8
 
 // checkMaterial refuses, before the library parses any of it, what would cost more
 // than a bundle may.
-func checkMaterial(m *protobundle.VerificationMaterial) error {
+func checkMaterial(b *protobundle.Bundle) error {
+	m := b.GetVerificationMaterial()
 	stamps := m.GetTimestampVerificationData().GetRfc3161Timestamps()
 	if n := max(len(m.GetTlogEntries()), len(stamps)); n > maxMaterial {
 		return fmt.Errorf("%d log entries or timestamps, at most %d are read", n, maxMaterial)
@@ -33,7 +34,7 @@ func checkMaterial(m *protobundle.VerificationMaterial) error {
 		}
 	}
 	for _, e := range m.GetTlogEntries() {
-		if err := checkEntry(e); err != nil {
+		if err := checkEntry(e, b.GetDsseEnvelope() != nil); err != nil {
 			return err
 		}
 	}
@@ -49,7 +50,7 @@ const maxEntryBody = 32 << 10
 // that the library would verify as it is read, with keys that it brings along: a
 // request to a log, each of its signatures with each of its keys, for hours; and a
 // hashedrekord of Rekor v1, with a key of any length (attack S15).
-func checkEntry(e *protorekor.TransparencyLogEntry) error {
+func checkEntry(e *protorekor.TransparencyLogEntry, ofEnvelope bool) error {
 	if e.GetInclusionProof() == nil {
 		return errors.New("a log entry without an inclusion proof")
 	}
@@ -71,7 +72,7 @@ func checkEntry(e *protorekor.TransparencyLogEntry) error {
 	if body.Spec.Proposed != nil || body.Spec.Content.Envelope.Payload != nil {
 		return errors.New("a log entry that is a request to a log")
 	}
-	if body.Spec.Data != nil || body.Spec.Signature != nil {
+	if ofEnvelope && (body.Spec.Data != nil || body.Spec.Signature != nil) {
 		return errors.New("a log entry of a signature on something else than an envelope")
 	}
 	return checkForm(e)
