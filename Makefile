@@ -94,13 +94,13 @@ check: ## formatting, vet, staticcheck, tidy modules, import rules (no engine ne
 # The rows that the last commit changed are mutated first; a narrowed run leaves
 # them out.
 test: build ## every test, with a Docker engine; ARGS='-run X ./internal/y' narrows it
-	@$(if $(filter ./...,$(ARGS)),! git rev-parse --verify --quiet HEAD~1 >/dev/null 2>&1 || go run ./tools/mutants -since HEAD~1)
+	@$(if $(filter ./...,$(ARGS)),! git rev-parse --verify --quiet HEAD~1 >/dev/null 2>&1 || { $(TOOLS); go run ./tools/mutants -since HEAD~1; })
 	@$(TOOLS); $(ENGINE) go run ./tools/testsummary $(if $(SUMMARY),-summary '$(SUMMARY)') -- -timeout 30m $(ARGS)
 
 # ROWS='T3 C2' names rows; without it, SINCE=HEAD~1 leaves out what is as it was at
 # that commit.
 mutants: ## take each defence out of a copy, where the tests of its attack must fail
-	go run ./tools/mutants $(if $(SINCE),-since '$(SINCE)') $(ROWS)
+	@$(TOOLS); go run ./tools/mutants $(if $(SINCE),-since '$(SINCE)') $(ROWS)
 
 demo: build ## the whole story on this machine, attacks included
 	@$(SIGSTORE); $(ENGINE) go run ./tools/sigstoreenv -job tag=refs/tags/v1.2.2 -job branch=refs/heads/main -- demo/demo.sh

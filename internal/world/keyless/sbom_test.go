@@ -28,13 +28,8 @@ func job(w *world.World, s *sigstoretest.Stack, version string, args ...string) 
 	args = append([]string{"publish", w.Package(version, nil), "--channel", w.Releases, "--keys", filepath.Join(w.Dir, "acme"), "--passphrase-file", passphrase,
 		"--docker-config", filepath.Join(w.Dir, "docker.json"), "--signing-config", config, "--provenance", "auto"}, args...)
 	cmd := exec.Command(filepath.Join(world.Programs(w.T), "publisher"), args...)
-	ref := "refs/tags/v" + version
-	cmd.Env = []string{
-		"HOME=" + w.Dir, "PATH=" + os.Getenv("PATH"), "ACTIONS_ID_TOKEN_REQUEST_URL=" + requestURL, "ACTIONS_ID_TOKEN_REQUEST_TOKEN=" + requestToken,
-		"GITHUB_ACTIONS=true", "GITHUB_SERVER_URL=" + sigstoretest.Forge, "GITHUB_REPOSITORY=acme/hello", "GITHUB_REF=" + ref, "GITHUB_SHA=" + commit,
-		"GITHUB_WORKFLOW_REF=acme/hello/.github/workflows/release.yml@" + ref, "GITHUB_RUN_ID=1792", "GITHUB_RUN_ATTEMPT=1",
-		"GITHUB_EVENT_NAME=push", "RUNNER_ENVIRONMENT=github-hosted",
-	}
+	cmd.Env = append(sigstoretest.GitHubEnvironment(tag(version)), "HOME="+w.Dir, "PATH="+os.Getenv("PATH"),
+		"ACTIONS_ID_TOKEN_REQUEST_URL="+requestURL, "ACTIONS_ID_TOKEN_REQUEST_TOKEN="+requestToken)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		w.T.Fatalf("publish %s: %v: %s", version, err, out)
 	}
