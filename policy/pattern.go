@@ -7,6 +7,7 @@ import (
 	"regexp/syntax"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 )
 
@@ -25,8 +26,36 @@ func matches(text, value string) bool {
 	case !isPattern(text):
 		return text == value
 	}
-	re, err := regexp.Compile(`\A(?:` + text + `)\z`)
+	re, err := compiled.get(text)
 	return err == nil && re.MatchString(value)
+}
+
+// compiled keeps the patterns of policies: each is held against every signer.
+var compiled = patterns{kept: map[string]*regexp.Regexp{}}
+
+type patterns struct {
+	mu   sync.Mutex
+	kept map[string]*regexp.Regexp
+}
+
+// maxPatterns is more than one policy has; one with more is compiled again.
+const maxPatterns = 1024
+
+func (p *patterns) get(text string) (*regexp.Regexp, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if re := p.kept[text]; re != nil {
+		return re, nil
+	}
+	re, err := regexp.Compile(`\A(?:` + text + `)\z`)
+	if err != nil {
+		return nil, err
+	}
+	if len(p.kept) >= maxPatterns {
+		clear(p.kept)
+	}
+	p.kept[text] = re
+	return re, nil
 }
 
 // fitsAnything reports a pattern that asks for nothing (attack S17): it fits texts

@@ -87,13 +87,13 @@ func check(data []byte, t reflect.Type, open bool, lim Limits) error {
 		return reason.New(reason.Malformed, "document is not valid UTF-8")
 	}
 	// The token reader below is laxer than the grammar, so the grammar goes first.
-	if err := json.Unmarshal(data, new(anything)); err != nil {
-		return reason.New(reason.Malformed, "%w", decodeError(err))
+	if !json.Valid(data) {
+		return reason.New(reason.Malformed, "%w", decodeError(json.Unmarshal(data, new(anything))))
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
 	w := walker{dec: dec, depth: lim.Depth, open: open}
-	if err := w.value(t, "", 0); err != nil {
+	if err := w.value(t, nil, 0); err != nil {
 		return reason.Wrap(reason.Malformed, err)
 	}
 	return nil

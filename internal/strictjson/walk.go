@@ -26,9 +26,9 @@ type walker struct {
 	open  bool // structs need not know every field
 }
 
-func (w *walker) value(t reflect.Type, path string, depth int) error {
+func (w *walker) value(t reflect.Type, at *place, depth int) error {
 	if depth > w.depth {
-		return reason.New(reason.TooLarge, "%s: nested deeper than %d", show(path), w.depth)
+		return reason.New(reason.TooLarge, "%s: nested deeper than %d", at.show(), w.depth)
 	}
 	t, nullable := target(t)
 	token, err := w.dec.Token()
@@ -37,18 +37,18 @@ func (w *walker) value(t reflect.Type, path string, depth int) error {
 	}
 	switch token {
 	case json.Delim('{'):
-		return w.object(t, path, depth)
+		return w.object(t, at, depth)
 	case json.Delim('['):
-		return w.array(t, path, depth)
+		return w.array(t, at, depth)
 	case nil:
 		if !nullable {
-			return fmt.Errorf("%s: is null, a value is needed", show(path))
+			return fmt.Errorf("%s: is null, a value is needed", at.show())
 		}
 	}
 	return nil
 }
 
-func (w *walker) object(t reflect.Type, path string, depth int) error {
+func (w *walker) object(t reflect.Type, at *place, depth int) error {
 	childType := w.childrenOf(t)
 	seen := map[string]bool{}
 	for w.dec.More() {
@@ -58,17 +58,17 @@ func (w *walker) object(t reflect.Type, path string, depth int) error {
 		}
 		key, ok := token.(string)
 		if !ok {
-			return fmt.Errorf("%s: key is not a string", show(path))
+			return fmt.Errorf("%s: key is not a string", at.show())
 		}
 		if seen[key] {
-			return fmt.Errorf("%s: duplicate key %.100q", show(path), key)
+			return fmt.Errorf("%s: duplicate key %.100q", at.show(), key)
 		}
 		seen[key] = true
 		child, err := childType(key)
 		if err != nil {
-			return fmt.Errorf("%s: %w", show(path), err)
+			return fmt.Errorf("%s: %w", at.show(), err)
 		}
-		if err := w.value(child, join(path, key), depth+1); err != nil {
+		if err := w.value(child, &place{in: at, key: key}, depth+1); err != nil {
 			return err
 		}
 	}
@@ -76,13 +76,13 @@ func (w *walker) object(t reflect.Type, path string, depth int) error {
 	return decodeErrorOrNil(err)
 }
 
-func (w *walker) array(t reflect.Type, path string, depth int) error {
+func (w *walker) array(t reflect.Type, at *place, depth int) error {
 	var elem reflect.Type
 	if t != nil && (t.Kind() == reflect.Slice || t.Kind() == reflect.Array) {
 		elem = t.Elem()
 	}
 	for i := 0; w.dec.More(); i++ {
-		if err := w.value(elem, fmt.Sprintf("%s[%d]", path, i), depth+1); err != nil {
+		if err := w.value(elem, &place{in: at, index: i, element: true}, depth+1); err != nil {
 			return err
 		}
 	}
@@ -145,12 +145,29 @@ func decodesItself(t reflect.Type) bool {
 	return t.Implements(reflect.TypeFor[json.Unmarshaler]()) || t.Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
 }
 
-func join(path, key string) string {
-	if path == "" {
-		return key
-	}
-	return path + "." + key
+// place is where a value stands. It is put into words for an error only: most
+// documents have none. Nil is the document.
+type place struct {
+	in      *place
+	key     string
+	index   int
+	element bool // of an array, at index
 }
+
+func (p *place) path() string {
+	switch {
+	case p == nil:
+		return ""
+	case p.element:
+		return fmt.Sprintf("%s[%d]", p.in.path(), p.index)
+	case p.in == nil:
+		return p.key
+	default:
+		return p.in.path() + "." + p.key
+	}
+}
+
+func (p *place) show() string { return show(p.path()) }
 
 // show bounds a path, which holds keys that an attacker may have chosen.
 func show(path string) string {
