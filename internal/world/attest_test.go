@@ -162,7 +162,7 @@ func TestInspectShowsWhatOthersAttached(t *testing.T) {
 		w.Must(repo.PushManifest(w.Context(), ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromBytes(changed), Size: int64(len(changed))}, changed))
 	}
 	found, err := publish.Inspect(w.Context(), w.Client(), repo.Name()+"@"+string(released))
-	if err != nil || len(found.Evidence) != 3 {
+	if err != nil || len(found.Evidence) != 4 { // a signature, an SBOM, and theirs
 		t.Fatalf("%+v, %v", found, err)
 	}
 	var ours, theirs, unreadable int
