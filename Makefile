@@ -46,10 +46,10 @@ ENGINE = go run ./tools/testenv engine run --dir "$(CACHE)" --
 # What "make release" builds for, as GOARCH or GOARCH-GOARM.
 RELEASE := amd64 arm64 arm-7
 
-.PHONY: help build install release check test mutants goldens demo bench fuzz soak interop clean
+.PHONY: help build install release check test mutants goldens pkcs11 publisher-pkcs11 demo bench fuzz soak interop clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "cache: $(CACHE) (set CONSIGN_CACHE to move it)"
 
 build: ## build the programs, static and stripped, into bin/
@@ -95,6 +95,7 @@ check: ## formatting, vet, staticcheck, tidy modules, import rules (no engine ne
 # them out.
 test: build ## every test, with a Docker engine; ARGS='-run X ./internal/y' narrows it
 	@$(if $(filter ./...,$(ARGS)),! git rev-parse --verify --quiet HEAD~1 >/dev/null 2>&1 || { $(TOOLS); go run ./tools/mutants -since HEAD~1; })
+	@tools/pkcs11.sh
 	@$(TOOLS); $(ENGINE) go run ./tools/testsummary $(if $(SUMMARY),-summary '$(SUMMARY)') -- -timeout 30m $(ARGS)
 
 # ROWS='T3 C2' names rows; without it, SINCE=HEAD~1 leaves out what is as it was at
@@ -117,6 +118,12 @@ soak: build ## fuzz every parser for FUZZTIME, then repeat the tests for SOAK
 
 goldens: ## sign the checked-in test bundles anew, with a real private Sigstore
 	@$(TOOLS); $(COSIGN); go run ./tools/goldens
+
+pkcs11: ## test keys in tokens, with SoftHSM of Debian's packages
+	@tools/pkcs11.sh
+
+publisher-pkcs11: ## build bin/publisher-pkcs11, for keys in PKCS#11 tokens (needs a C compiler)
+	CGO_ENABLED=1 go build -trimpath -tags '$(TAGS),pkcs11' -buildvcs=$(VCS) -ldflags '-s -w -X main.buildTime=$(BUILD_TIME)' -o bin/publisher-pkcs11 ./cmd/publisher
 
 interop: build ## build the programs of others that tests run, print where they are, and test with cosign
 	@$(TOOLS); $(COSIGN); printf '%s\n' "$$interop" "$$conformance" "$$registry" "$$sigstore" "$$cosign"; \

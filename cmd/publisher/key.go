@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto"
 	"fmt"
 	"io"
 	"os"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/consign-dev/consign/internal/cli"
 	"github.com/consign-dev/consign/internal/keys"
+	"github.com/consign-dev/consign/internal/pkcs11"
 )
 
 // keyInfo is what "key" commands print.
@@ -53,7 +55,7 @@ func keyGenerateCommand() *cobra.Command {
 
 func keyShowCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "show FILE.pub",
+		Use:     "show FILE.pub | show pkcs11:URI",
 		Short:   "print the id of a public key, and the key as a policy names it",
 		Example: "  publisher key show acme-signing.pem.pub",
 		Args:    cobra.ExactArgs(1),
@@ -61,8 +63,20 @@ func keyShowCommand() *cobra.Command {
 	}
 }
 
+// publicKey reads a file, or asks a token for the public half of a key in it.
+func publicKey(name string) (crypto.PublicKey, error) {
+	if !pkcs11.IsURI(name) {
+		return keys.LoadPublic(name)
+	}
+	signer, err := pkcs11.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	return signer.Public(), nil
+}
+
 func showKey(cmd *cobra.Command, file string) error {
-	pub, err := keys.LoadPublic(file)
+	pub, err := publicKey(file)
 	if err != nil {
 		if _, statErr := os.Stat(file + keys.PublicSuffix); statErr == nil {
 			err = fmt.Errorf("%w; its public key is in %s%s", err, file, keys.PublicSuffix)

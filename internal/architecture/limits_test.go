@@ -11,9 +11,9 @@ import (
 )
 
 var (
-	namedTarget   = regexp.MustCompile("`([a-z]+\\.Fuzz[A-Za-z0-9]+)`")
+	namedTarget   = regexp.MustCompile("`([a-z0-9]+\\.Fuzz[A-Za-z0-9]+)`")
 	definedTarget = regexp.MustCompile(`(?m)^func (Fuzz[A-Za-z0-9_]+)\(`)
-	packageClause = regexp.MustCompile(`(?m)^package ([a-z]+?)(?:_test)?$`)
+	packageClause = regexp.MustCompile(`(?m)^package ([a-z0-9]+?)(?:_test)?$`)
 )
 
 // TestLimitsNameEveryFuzzTarget: the inventory of parsers and the fuzz targets

@@ -101,7 +101,7 @@ func direct(t *testing.T) map[string]bool {
 			}
 		}
 		for _, r := range f.Require {
-			if dir != "." && !r.Indirect {
+			if !r.Indirect { // also what is imported under a build tag only
 				chosen[r.Mod.Path] = true
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/consign-dev/consign/internal/keys"
+	"github.com/consign-dev/consign/internal/pkcs11"
 )
 
 // KeyDir is a directory with the keys of one channel.
@@ -36,16 +37,24 @@ type KeyDir struct {
 	Cost keys.Cost
 }
 
-// load decrypts a key file, or returns the key that it was.
+// load decrypts a key file, or opens a key in a token by its URI, or returns what
+// it was before.
 func (k KeyDir) load(path string) (crypto.Signer, error) {
 	if s, ok := k.Opened[path]; ok {
 		return s, nil
 	}
-	s, err := keys.Load(path, k.Passphrase)
+	s, err := k.open(path)
 	if err == nil && k.Opened != nil {
 		k.Opened[path] = s
 	}
 	return s, err
+}
+
+func (k KeyDir) open(name string) (crypto.Signer, error) {
+	if pkcs11.IsURI(name) {
+		return pkcs11.Open(name)
+	}
+	return keys.Load(name, k.Passphrase)
 }
 
 // SigningKey is the path of the key that signs bundles.

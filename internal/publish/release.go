@@ -27,7 +27,8 @@ type PublishInput struct {
 	Layout *oci.Layout
 	// Packed is the result of packing into Layout.
 	Packed pack.Result
-	// SigningKey is the file of the key that signs the bundle, unless Keyless does.
+	// SigningKey is the file of the key that signs the bundle, or the URI of one in a
+	// token, unless Keyless does.
 	SigningKey string
 	// Keyless, if not nil, signs the bundle in the place of a key.
 	Keyless *sign.Keyless
