@@ -102,7 +102,7 @@ func TestTwoParties(t *testing.T) {
 	if err := order(w, d.ID, "1.1.0"); !reason.Is(err, reason.Threshold) {
 		t.Errorf("the word for 1.0.0 counts for 1.1.0: %v", err)
 	}
-	if err := order(w, d.ID, "1.1.0", endorse(w, "1.0.0", integrator, "")); !reason.Is(err, reason.Attestation) {
+	if err := order(w, d.ID, "1.1.0", endorse(w, "1.0.0", integrator, "")); !reason.Is(err, reason.Signature) {
 		t.Errorf("an endorsement of 1.0.0 is listed for 1.1.0: %v", err)
 	}
 	// The word is kept on the device and travels with media, as all else that a
