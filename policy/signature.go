@@ -90,7 +90,7 @@ func (r SignatureRule) Check(found []Signer) ([]Signer, error) {
 		return nil, err
 	}
 	if r.Threshold < 1 {
-		return nil, reason.New(reason.Malformed, "role %q: threshold %d would accept anything", r.Role, r.Threshold)
+		return nil, reason.New(reason.Malformed, "threshold %d would accept anything", r.Threshold)
 	}
 	var fits [][]int
 	var signed []Signer
@@ -114,11 +114,11 @@ func (r SignatureRule) Check(found []Signer) ([]Signer, error) {
 	case n >= r.Threshold:
 		return signed, nil
 	case n == 0 && closest != nil:
-		return nil, fmt.Errorf("role %q: %w", r.Role, closest)
+		return nil, closest
 	case n == 0 && len(found) > 0:
-		return nil, reason.New(reason.UntrustedSigner, "role %q: signed by %s, which the policy does not accept", r.Role, Names(found))
+		return nil, reason.New(reason.UntrustedSigner, "signed by %s, which the policy does not accept", Names(found))
 	default:
-		return nil, reason.New(reason.Threshold, "role %q: %d of the %d accepted signers signed, %d are required", r.Role, n, len(r.Keys)+len(r.Identities), r.Threshold)
+		return nil, reason.New(reason.Threshold, "%d of the %d accepted signers signed, %d are required", n, len(r.Keys)+len(r.Identities), r.Threshold)
 	}
 }
 

@@ -49,6 +49,7 @@ func writeInspection(w io.Writer, res *publish.Inspection) {
 	for _, i := range res.Images {
 		fmt.Fprintf(w, "  image      %s %s\n", cli.Safe(i.Name), i.Digest)
 	}
+	shown := map[string]bool{}
 	for _, e := range res.Evidence {
 		if e.Unreadable != "" {
 			fmt.Fprintf(w, "  evidence   %s unreadable: %s\n", e.Digest, cli.Safe(e.Unreadable))
@@ -59,7 +60,10 @@ func writeInspection(w io.Writer, res *publish.Inspection) {
 			by = e.Signer.String()
 		}
 		fmt.Fprintf(w, "  evidence   %s %s, predicate %s\n", e.Digest, cli.Safe(by), cli.Safe(e.PredicateType))
-		writeProposal(w, e.Signer)
+		if !shown[by] {
+			writeProposal(w, e.Signer)
+		}
+		shown[by] = true
 	}
 }
 
