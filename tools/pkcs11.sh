@@ -5,7 +5,7 @@ set -euo pipefail
 
 cd "$(dirname "$0")/.."
 missing=()
-[ -e /usr/lib/softhsm/libsofthsm2.so ] || missing+=(softhsm2)
+{ [ -e /usr/lib/softhsm/libsofthsm2.so ] && command -v softhsm2-util >/dev/null; } || missing+=(softhsm2)
 command -v gcc >/dev/null || missing+=(gcc libc6-dev)
 if [ "${#missing[@]}" -gt 0 ]; then
   command -v apt-get >/dev/null || { echo "pkcs11: install ${missing[*]}: there is no apt-get here" >&2; exit 1; }
