@@ -2,6 +2,7 @@ package oci
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"time"
@@ -65,7 +66,8 @@ func (r *rateReader) Read(p []byte) (int, error) {
 	alarm := time.AfterFunc(patience, func() { r.cancel(errTooSlow) })
 	begin := time.Now() // a stopwatch, not the date
 	n, err := r.body.Read(p)
-	if !alarm.Stop() && err != nil && err != io.EOF {
+	// The alarm may have gone off at the end of the read before, which had its bytes.
+	if late := !alarm.Stop(); err != nil && err != io.EOF && (late || errors.Is(err, errTooSlow)) {
 		return n, r.tooSlow()
 	}
 	r.got += int64(n)

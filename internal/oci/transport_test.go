@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/pem"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -121,6 +123,15 @@ func TestSlowSourcesAreGivenUp(t *testing.T) {
 				t.Errorf("it took %s", took)
 			}
 		})
+	}
+}
+
+// TestAlarmBetweenReads: a read that had its bytes when the alarm went off is
+// followed by one that ends with the alarm's own cause, as net/http tells it.
+func TestAlarmBetweenReads(t *testing.T) {
+	r := &rateReader{body: io.MultiReader(strings.NewReader("x"), iotest.ErrReader(errTooSlow)), cancel: func(error) {}, window: time.Hour, need: 1 << 20}
+	if data, err := io.ReadAll(r); string(data) != "x" || !reason.Is(err, reason.TooSlow) {
+		t.Errorf("%q, %v; want x and too-slow", data, err)
 	}
 }
 
