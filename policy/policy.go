@@ -34,7 +34,6 @@ package policy
 import (
 	"cmp"
 	"fmt"
-	"slices"
 
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/strictyaml"
@@ -157,8 +156,24 @@ func Parse(data []byte) (*TrustPolicy, error) {
 // NeedsEndorsements reports whether a rule counts evidence that the operator
 // lists.
 func (a *Application) NeedsEndorsements() bool {
-	return slices.ContainsFunc(a.Signatures, func(r SignatureRule) bool { return r.ListedIn == InDeployment }) ||
-		slices.ContainsFunc(a.Attestations, func(r AttestationRule) bool { return r.ListedIn == InDeployment })
+	signatures, attestations := a.ListedIn(InDeployment)
+	return len(signatures)+len(attestations) > 0
+}
+
+// ListedIn are the rules that count the evidence of one list, [InRelease] or
+// [InDeployment].
+func (a *Application) ListedIn(list string) (signatures []SignatureRule, attestations []AttestationRule) {
+	for _, r := range a.Signatures {
+		if r.ListedIn == list {
+			signatures = append(signatures, r)
+		}
+	}
+	for _, r := range a.Attestations {
+		if r.ListedIn == list {
+			attestations = append(attestations, r)
+		}
+	}
+	return signatures, attestations
 }
 
 // Application returns the rules for an application id. An application that the

@@ -13,8 +13,8 @@ import (
 
 // collect removes from the content store, and then from the engine, what
 // nothing needs any more: not what runs, not what is ordered, not what the past
-// is read by, not what archived decisions were made from. It runs after a change; a cycle that changed nothing deletes
-// nothing.
+// is read by, not what archived decisions were made from. It runs after a change;
+// a cycle that changed nothing deletes nothing.
 func (a *Agent) collect(ctx context.Context, v *view) error {
 	roots := []digest.Digest{v.orders.State(), v.orders.Policy().Digest()}
 	for _, o := range v.orders.List() {

@@ -15,9 +15,9 @@ import (
 	"github.com/consign-dev/consign/internal/verify"
 )
 
-// enact applies a permit, whose inputs are kept: intent, act, outcome. Each is on disk before the next
-// begins, so a crash anywhere leaves a log that says what was being done and a
-// state that names every component that may have been changed.
+// enact applies a permit, whose inputs are kept: intent, act, outcome. Each is on
+// disk before the next begins, so a crash anywhere leaves a log that says what was
+// being done and a state that names every component that may have been changed.
 func (a *Agent) enact(ctx context.Context, system time.Time, c Change, p *verify.Permit, kept digest.Digest) (Change, error) {
 	if err := a.logAccepted(system, c, p, kept); err != nil {
 		return c, err

@@ -132,17 +132,14 @@ func promised(p Promised) (policy.Attestation, error) {
 func (r *Release) tryWithoutOrder(t *trail) (*Trial, error) {
 	out := &Trial{Open: []string{"the order: its parameters, the device, and what it asks of the machine"}}
 	open := []policy.Open{{"deployment"}, {"device"}}
-	for _, s := range r.rules.Signatures {
-		if s.ListedIn == policy.InDeployment {
-			open = append(open, policy.Open{"evidence", "signatures", s.Role})
-			out.Open = append(out.Open, "the order's evidence: "+s.Demand())
-		}
+	signatures, attestations := r.rules.ListedIn(policy.InDeployment)
+	for _, s := range signatures {
+		open = append(open, policy.Open{"evidence", "signatures", s.Role})
+		out.Open = append(out.Open, "the order's evidence: "+s.Demand())
 	}
-	for _, a := range r.rules.Attestations {
-		if a.ListedIn == policy.InDeployment {
-			open = append(open, policy.Open{"evidence", "attestations", a.Name})
-			out.Open = append(out.Open, "the order's evidence: "+a.Demand())
-		}
+	for _, a := range attestations {
+		open = append(open, policy.Open{"evidence", "attestations", a.Name})
+		out.Open = append(out.Open, "the order's evidence: "+a.Demand())
 	}
 	left, err := r.checkRules(t, r.view(r.found), open...)
 	for _, rule := range left {

@@ -43,15 +43,12 @@ func (r *Release) hearEndorsements(ctx context.Context, t *trail, list []margo.E
 // evidence that an order lists, and conditions, which are judged with an order.
 func (r *Release) LeftToOrders() []string {
 	out := []string{}
-	for _, s := range r.rules.Signatures {
-		if s.ListedIn == policy.InDeployment {
-			out = append(out, s.Demand())
-		}
+	signatures, attestations := r.rules.ListedIn(policy.InDeployment)
+	for _, s := range signatures {
+		out = append(out, s.Demand())
 	}
-	for _, a := range r.rules.Attestations {
-		if a.ListedIn == policy.InDeployment {
-			out = append(out, a.Demand())
-		}
+	for _, a := range attestations {
+		out = append(out, a.Demand())
 	}
 	for _, rule := range r.rules.Rules {
 		out = append(out, "rule "+ruleText(rule))

@@ -93,10 +93,8 @@ func (f findings) with(g findings) findings {
 // not asked for is of no account.
 func (h *hearing) judge(t *trail) (findings, error) {
 	found := findings{signatures: map[string][]policy.Signer{}, attestations: map[string][]policy.Attestation{}}
-	for _, rule := range h.release.rules.Signatures {
-		if rule.ListedIn != h.listedIn {
-			continue
-		}
+	signatures, attestations := h.release.rules.ListedIn(h.listedIn)
+	for _, rule := range signatures {
 		signers, at, err := h.meet(rule)
 		if err != nil {
 			return found, t.refuse("signature", rule.Demand(), h.shown(at), reason.Signature, fmt.Errorf("role %s: %w", rule.Role, err))
@@ -104,10 +102,7 @@ func (h *hearing) judge(t *trail) (findings, error) {
 		found.signatures[rule.Role] = signers
 		t.pass("signature", rule.Demand(), h.shown(at), "%s", policy.Names(signers))
 	}
-	for _, rule := range h.release.rules.Attestations {
-		if rule.ListedIn != h.listedIn {
-			continue
-		}
+	for _, rule := range attestations {
 		list, at, err := h.attested(rule)
 		if err != nil {
 			return found, t.refuse("attestation", rule.Demand(), h.shown(at), reason.Attestation, err)
