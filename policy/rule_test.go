@@ -181,3 +181,36 @@ func FuzzRule(f *testing.F) {
 		}
 	})
 }
+
+// TestListsAndBoundsOfRules: whose list a rule counts is one of two, the supplier
+// must have signed something, and conditions are few and named once.
+func TestListsAndBoundsOfRules(t *testing.T) {
+	one := "      - {name: %s, expression: 'true', message: '%s'}\n"
+	rules := func(list string) string { return "    rules:\n" + list + "    signatures:\n" }
+	var many strings.Builder
+	for n := range 33 {
+		fmt.Fprintf(&many, one, fmt.Sprint("r", n), "m")
+	}
+	for name, c := range map[string]struct{ old, new, says string }{
+		"another list":        {"        threshold: 1\n", "        threshold: 1\n        listedIn: referrers\n", `listedIn: "referrers"`},
+		"none of the release": {"        threshold: 1\n", "        threshold: 1\n        listedIn: deployment\n", "one at least must be of the release"},
+		"too many":            {"    signatures:\n", rules(many.String()), "rules: 33, at most 32"},
+		"twice":               {"    signatures:\n", rules(fmt.Sprintf(one, "a", "m") + fmt.Sprintf(one, "a", "m")), "used twice"},
+		"no name":             {"    signatures:\n", rules(fmt.Sprintf(one, "A", "m")), "rules[0].name"},
+		"a long message":      {"    signatures:\n", rules(fmt.Sprintf(one, "a", strings.Repeat("m", 301))), "rules[0].message"},
+	} {
+		_, err := policy.Parse([]byte(strings.Replace(string(ruled(t)), c.old, c.new, 1)))
+		if !reason.Is(err, reason.Malformed) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v, want %q", name, err, c.says)
+		}
+	}
+	two, err := policy.Parse(shipped(t, "two-party.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for list, role := range map[string]string{policy.InRelease: "supplier", policy.InDeployment: "integrator"} {
+		if got, more := two.Applications[0].ListedIn(list); len(got) != 1 || got[0].Role != role || len(more) != 0 {
+			t.Errorf("%s: %+v, %+v", list, got, more)
+		}
+	}
+}

@@ -86,6 +86,13 @@ func released(t *testing.T) (*sigstoretest.Stack, *world.World, *world.Recorded)
 	w := world.New(t)
 	d := w.Recorded("press-07")
 	w.Signers, w.TrustedRoot, w.Keyless = signers(s), s.TrustedRoot, as(t, s, tag("1.0.0"))
+	installs(t, w, d)
+	return s, w, d
+}
+
+// installs publishes 1.0.0 as the world is set up, and has the device run it.
+func installs(t *testing.T, w *world.World, d *world.Recorded) {
+	t.Helper()
 	w.SetPolicy("")
 	w.Publish("acme", "1.0.0", nil)
 	w.Deploy(d.ID, "1.0.0", nil)
@@ -93,7 +100,6 @@ func released(t *testing.T) (*sigstoretest.Stack, *world.World, *world.Recorded)
 	if err != nil || len(res.Changes) != 1 || res.Changes[0].Action != agent.Installed {
 		t.Fatalf("%v, %+v", err, res.Changes)
 	}
-	return s, w, d
 }
 
 // TestKeylessRelease is the life of an application whose supplier has no key: it

@@ -56,13 +56,7 @@ func built(t *testing.T) (*sigstoretest.Stack, *world.World, *world.Recorded) {
 	w.Signers, w.TrustedRoot = signers(s), s.TrustedRoot
 	w.Rules = map[string]string{"hello": demanding(s)}
 	w.Keyless, w.Attest = as(t, s, tag("1.0.0")), from("1.0.0")
-	w.SetPolicy("")
-	w.Publish("acme", "1.0.0", nil)
-	w.Deploy(d.ID, "1.0.0", nil)
-	res, err := d.Sync()
-	if err != nil || len(res.Changes) != 1 || res.Changes[0].Action != agent.Installed {
-		t.Fatalf("%v, %+v", err, res.Changes)
-	}
+	installs(t, w, d)
 	return s, w, d
 }
 
