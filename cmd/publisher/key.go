@@ -75,6 +75,15 @@ func publicKey(name string) (crypto.PublicKey, error) {
 	return signer.Public(), nil
 }
 
+// publicHalf is publicKey of what names the whole key: of a file, that is the one
+// beside it.
+func publicHalf(name string) (crypto.PublicKey, error) {
+	if !pkcs11.IsURI(name) {
+		name = strings.TrimSuffix(name, keys.PublicSuffix) + keys.PublicSuffix
+	}
+	return publicKey(name)
+}
+
 func showKey(cmd *cobra.Command, file string) error {
 	pub, err := publicKey(file)
 	if err != nil {

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
@@ -18,7 +20,9 @@ import (
 	"github.com/consign-dev/consign/internal/oci"
 	"github.com/consign-dev/consign/internal/pack"
 	"github.com/consign-dev/consign/internal/plan"
+	"github.com/consign-dev/consign/internal/provenance"
 	"github.com/consign-dev/consign/internal/publish"
+	"github.com/consign-dev/consign/internal/verify"
 	"github.com/consign-dev/consign/policy"
 )
 
@@ -27,6 +31,8 @@ type planFlags struct {
 	pack    packFlags
 	channel channelFlags
 	policy  string
+	sign    signFlags
+	attest  attestFlags
 	values  valueFlags
 	show    bool
 	devices []string
@@ -42,8 +48,13 @@ func planCommand(g *globals) *cobra.Command {
 the applier that devices use: objects, images and digests, privileges with the
 grants to paste into a policy, and what would change on which device. Nothing is
 signed, pushed or written, and no private key is opened. With --policy, or for
-devices, it ends as a device would: exit code 3 with the reason of the refusal.`,
+devices, it ends as a device would: exit code 3 with the reason of the refusal.
+
+With --policy and who would sign (--key, of which FILE.pub is read, or
+--signing-config), the signatures and attestations that publish would make are
+judged, too.`,
 		Example: `  publisher plan ./line-monitor --policy policy.yaml
+  publisher plan ./line-monitor --policy policy.yaml --signing-config signing_config.json --provenance auto
   publisher plan line-monitor@1.4.0 --device press-07 --set siteName=plant-1 --channel registry.example/plant/deployments`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -58,6 +69,8 @@ devices, it ends as a device would: exit code 3 with the reason of the refusal.`
 	}
 	f.pack.addFlags(cmd)
 	cmd.Flags().StringVar(&f.policy, "policy", "", "policy `FILE` that is asked about a package")
+	f.sign.addFlags(cmd)
+	f.attest.addFlags(cmd)
 	f.values.addFlags(cmd)
 	cmd.Flags().BoolVar(&f.show, "show-values", false, "print the values of parameters that an order would change, not just their names")
 	cmd.Flags().StringArrayVar(&f.devices, "device", nil, "device `ID` of an order; repeatable")
@@ -68,11 +81,18 @@ devices, it ends as a device would: exit code 3 with the reason of the refusal.`
 	return cmd
 }
 
+// The flags that are of use with one form only.
+var (
+	packageFlags  = append([]string{"policy", "image", "locked", "key", "signing-config"}, evidenceFlags...)
+	orderFlags    = []string{"keys", "show-values", "allow-downgrade", "delete-volumes-on-remove"}
+	evidenceFlags = []string{"identity-token", "identity-token-command", "provenance", "sbom", "attestation", "signature"}
+)
+
 // check keeps the flags of one form out of the other, where they would do nothing.
 func (f *planFlags) check(cmd *cobra.Command, arg string) error {
-	others, form := []string{"keys", "show-values", "allow-downgrade", "delete-volumes-on-remove"}, "for orders: name the devices with --device"
+	others, form := orderFlags, "for orders: name the devices with --device"
 	if len(f.devices) > 0 {
-		others, form = []string{"policy", "image", "locked"}, "for a package: take --device away"
+		others, form = packageFlags, "for a package: take --device away"
 		if f.channel.channel == "" {
 			return cli.Usage("--device needs --channel, the repository of the deployment channel")
 		}
@@ -80,9 +100,15 @@ func (f *planFlags) check(cmd *cobra.Command, arg string) error {
 			return cli.Usage("--platform: one at a time with --device")
 		}
 	}
-	for _, name := range others {
-		if cmd.Flags().Changed(name) {
-			return cli.Usage("--%s is %s", name, form)
+	if err := unused(cmd, others, form); err != nil {
+		return err
+	}
+	if f.sign.named() && f.policy == "" {
+		return cli.Usage("who would sign is asked of a policy: name one with --policy")
+	}
+	if !f.sign.named() {
+		if err := unused(cmd, evidenceFlags, "judged with who would sign: add --policy, and --key or --signing-config"); err != nil {
+			return err
 		}
 	}
 	if _, err := os.Stat(arg); len(f.devices) == 0 && errors.Is(err, fs.ErrNotExist) && strings.Contains(arg, "@") {
@@ -91,8 +117,21 @@ func (f *planFlags) check(cmd *cobra.Command, arg string) error {
 	return nil
 }
 
+func unused(cmd *cobra.Command, flags []string, why string) error {
+	for _, name := range flags {
+		if cmd.Flags().Changed(name) {
+			return cli.Usage("--%s is %s", name, why)
+		}
+	}
+	return nil
+}
+
 func (f *planFlags) directory(cmd *cobra.Command, g *globals, dir string) error {
 	in, err := f.packageInput()
+	if err != nil {
+		return err
+	}
+	ask, err := f.foretell()
 	if err != nil {
 		return err
 	}
@@ -114,6 +153,10 @@ func (f *planFlags) directory(cmd *cobra.Command, g *globals, dir string) error 
 		return err
 	}
 	in.Source = plan.Layout{Layout: layout}
+	if ask != nil {
+		ask.Layout, ask.Packed = layout, in.Packed
+		in.Try = func(ctx context.Context) (*verify.Trial, error) { return publish.Foretell(ctx, *ask) }
+	}
 	p, err := plan.OfPackage(cmd.Context(), in, renderer("any"))
 	if err != nil {
 		return err
@@ -125,6 +168,26 @@ func (f *planFlags) directory(cmd *cobra.Command, g *globals, dir string) error 
 		return p.Policy.Err
 	}
 	return nil
+}
+
+// foretell is what the policy is asked about the evidence that publish would make
+// with the same flags, nil for nothing. Of a key it reads the public half.
+func (f *planFlags) foretell() (*publish.ForetellInput, error) {
+	if !f.sign.named() {
+		return nil, nil
+	}
+	in := &publish.ForetellInput{Policy: f.policy, Channel: f.channel.channel}
+	var err error
+	if in.Keyless, err = f.sign.keyless(time.Now()); err != nil {
+		return nil, err
+	}
+	if in.Keyless == nil {
+		if in.Signer, err = publicHalf(f.sign.key); err != nil {
+			return nil, fmt.Errorf("--key: %w", err)
+		}
+	}
+	in.Attestations, err = f.attest.read(func() (provenance.Run, error) { return provenance.FromEnv(os.Getenv) })
+	return in, err
 }
 
 func (f *planFlags) packageInput() (plan.PackageInput, error) {

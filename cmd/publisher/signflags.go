@@ -30,6 +30,9 @@ func (f *signFlags) addFlags(cmd *cobra.Command) {
 	cmd.MarkFlagsMutuallyExclusive("identity-token", "identity-token-command")
 }
 
+// named reports whether the flags say who signs.
+func (f *signFlags) named() bool { return f.key != "" || f.config != "" }
+
 // keyless is nil when a key signs.
 func (f *signFlags) keyless(now time.Time) (*sign.Keyless, error) {
 	if f.config == "" {

@@ -35,6 +35,19 @@ func (j *Judgement) judge(ctx context.Context, in verify.UnlistedInput, renders 
 	return j.take(steps, err)
 }
 
+// try asks about the evidence of a package that is not released.
+func (j *Judgement) try(ctx context.Context, ask func(context.Context) (*verify.Trial, error)) error {
+	if ask == nil {
+		return nil
+	}
+	trial, err := ask(ctx)
+	if err != nil {
+		return j.take(nil, err)
+	}
+	j.unknown(trial.Open)
+	return j.take(trial.Steps, nil)
+}
+
 func (j *Judgement) unknown(list []string) {
 	for _, u := range list {
 		if !slices.Contains(j.Unknown, u) {

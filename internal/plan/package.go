@@ -37,6 +37,9 @@ type PackageInput struct {
 	Secrets map[string]string
 	// Policy, if not nil, is asked what a device under it would say.
 	Policy *policy.TrustPolicy
+	// Try, if not nil, asks the policy about the signatures and attestations that
+	// would be made. Without it they are unknown.
+	Try func(context.Context) (*verify.Trial, error)
 }
 
 // Package is what publishing a package would bring into the world.
@@ -101,6 +104,9 @@ func OfPackage(ctx context.Context, in PackageInput, r Renderer) (*Package, erro
 	}
 	if in.Policy != nil {
 		out.Policy = &Judgement{Accepted: true, Steps: []verify.Step{}, Unknown: []string{}}
+		if err := out.Policy.try(ctx, in.Try); err != nil {
+			return nil, err
+		}
 	}
 	for _, profile := range in.Packed.Description.DeploymentProfiles {
 		if err := out.rehearse(ctx, in, profile, r); err != nil {
@@ -183,7 +189,7 @@ func (p *Package) rehearse(ctx context.Context, in PackageInput, profile margo.D
 	if in.Policy == nil {
 		return nil
 	}
-	unlisted.Policy = in.Policy
+	unlisted.Policy, unlisted.Tried = in.Policy, in.Try != nil
 	return p.Policy.judge(ctx, unlisted, renders, in.Source)
 }
 

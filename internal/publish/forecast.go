@@ -2,6 +2,7 @@ package publish
 
 import (
 	"context"
+	"crypto"
 	"fmt"
 
 	"github.com/opencontainers/go-digest"
@@ -10,23 +11,51 @@ import (
 	"github.com/consign-dev/consign/internal/bundle"
 	"github.com/consign-dev/consign/internal/channel"
 	"github.com/consign-dev/consign/internal/keys"
+	"github.com/consign-dev/consign/internal/oci"
+	"github.com/consign-dev/consign/internal/pack"
 	"github.com/consign-dev/consign/internal/plan"
 	"github.com/consign-dev/consign/internal/reason"
+	"github.com/consign-dev/consign/internal/sign"
 	"github.com/consign-dev/consign/internal/verify"
 	"github.com/consign-dev/consign/policy"
 )
 
-// forecast asks an operator's policy about a release before anything of it is
-// pushed or signed, and fails as a device would. What a release cannot say, such
-// as the word of an integrator, is left to the order.
-func (p *Publisher) forecast(ctx context.Context, in PublishInput, said []Attestation) error {
+// ForetellInput is a release before anything of it is pushed or signed.
+type ForetellInput struct {
+	// Policy is the file of an operator's TrustPolicy.
+	Policy string
+	// Channel is the release channel's repository; "" where it is not known yet, and
+	// then the policy is not asked about it.
+	Channel string
+	Layout  *oci.Layout
+	Packed  pack.Result
+	// Signer will sign, unless Keyless does: of that a certificate is asked for, and
+	// nothing is signed with it.
+	Signer  crypto.PublicKey
+	Keyless *sign.Keyless
+	// Attestations are those of [PublishInput].
+	Attestations []Attestation
+}
+
+// Foretell says what devices under a policy would make of a release, and fails as
+// they would. What a release cannot say, such as the word of an integrator, is
+// left to the order and is in [verify.Trial.Open].
+func Foretell(ctx context.Context, in ForetellInput) (*verify.Trial, error) {
+	said, err := PublishInput{Packed: in.Packed, Attestations: in.Attestations}.statements()
+	if err != nil {
+		return nil, err
+	}
+	return in.foretell(ctx, said)
+}
+
+func (in ForetellInput) foretell(ctx context.Context, said []Attestation) (*verify.Trial, error) {
 	draft, err := readDraft(ctx, in.Policy)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	signers, err := p.signersOf(ctx, in, draft)
+	signers, err := in.signersOf(ctx, draft)
 	if err != nil {
-		return fmt.Errorf("%s: %w", in.Policy, err)
+		return nil, fmt.Errorf("%s: %w", in.Policy, err)
 	}
 	docs := memoryDocuments{fallback: plan.Layout{Layout: in.Layout}, held: map[digest.Digest][]byte{}}
 	trial := verify.TrialInput{Bundle: in.Packed.Descriptor, Repository: in.Channel, Signers: signers}
@@ -37,19 +66,16 @@ func (p *Publisher) forecast(ctx context.Context, in PublishInput, said []Attest
 		}
 		ref, err := docs.hold(a, in.Packed.Descriptor)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		trial.Evidence = append(trial.Evidence, ref)
 	}
-	if _, err := draft.Try(ctx, trial, docs); err != nil {
-		return fmt.Errorf("%s: a device under this policy would refuse it: %w", in.Policy, err)
-	}
-	return nil
+	return draft.Try(ctx, trial, docs)
 }
 
 // signersOf says who will sign: the holder of the key, or whom a certificate names
-// that the services give for the identity token. Nothing is signed with it.
-func (p *Publisher) signersOf(ctx context.Context, in PublishInput, draft *verify.Draft) ([]policy.Signer, error) {
+// that the services give for the identity token.
+func (in ForetellInput) signersOf(ctx context.Context, draft *verify.Draft) ([]policy.Signer, error) {
 	if in.Keyless != nil {
 		leaf, err := in.Keyless.Certify(ctx)
 		if err != nil {
@@ -57,12 +83,24 @@ func (p *Publisher) signersOf(ctx context.Context, in PublishInput, draft *verif
 		}
 		return draft.SignersOf(leaf)
 	}
-	key, err := p.Keys.load(in.SigningKey)
-	if err != nil {
-		return nil, err
-	}
-	id, err := keys.ID(key.Public())
+	id, err := keys.ID(in.Signer)
 	return []policy.Signer{{KeyID: id}}, err
+}
+
+// forecast is [Foretell] before a release, with the key that will sign it.
+func (p *Publisher) forecast(ctx context.Context, in PublishInput, said []Attestation) error {
+	ask := ForetellInput{Policy: in.Policy, Channel: in.Channel, Layout: in.Layout, Packed: in.Packed, Keyless: in.Keyless}
+	if in.Keyless == nil {
+		key, err := p.Keys.load(in.SigningKey)
+		if err != nil {
+			return err
+		}
+		ask.Signer = key.Public()
+	}
+	if _, err := ask.foretell(ctx, said); err != nil {
+		return fmt.Errorf("%s: a device under this policy would refuse it: %w", in.Policy, err)
+	}
+	return nil
 }
 
 func readDraft(ctx context.Context, file string) (*verify.Draft, error) {

@@ -22,6 +22,8 @@ type UnlistedInput struct {
 	// count then, else Grants do.
 	Policy *policy.TrustPolicy
 	Grants policy.Grants
+	// Tried says that [Draft.Try] was asked about the evidence: it is no longer unknown.
+	Tried bool
 }
 
 // RehearseUnlisted is [Rehearse] for a bundle that is not released: neither a
@@ -45,16 +47,22 @@ func RehearseUnlisted(ctx context.Context, in UnlistedInput, docs Documents) (*R
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range release.rules.Signatures {
-		r.note("the signatures of role %s, %d of %d: nothing is signed yet", s.Role, s.Threshold, len(s.Keys)+len(s.Identities))
-	}
-	for _, a := range release.rules.Attestations {
-		r.note("the attestation %s, %d of %d: nothing is attested yet", a.Name, a.Threshold, len(a.Keys)+len(a.Identities))
+	if !in.Tried {
+		r.noteEvidence(release.rules)
 	}
 	if in.Policy != nil {
 		r.note("the listing in release channel %s", release.rules.Channel)
 	}
 	return r, nil
+}
+
+func (r *Rehearsal) noteEvidence(rules *policy.Application) {
+	for _, s := range rules.Signatures {
+		r.note("the signatures of role %s, %d of %d: nothing is signed yet", s.Role, s.Threshold, len(s.Keys)+len(s.Identities))
+	}
+	for _, a := range rules.Attestations {
+		r.note("the attestation %s, %d of %d: nothing is attested yet", a.Name, a.Threshold, len(a.Keys)+len(a.Identities))
+	}
 }
 
 func (r *Release) readUnlisted(ctx context.Context, t *trail, desc ocispec.Descriptor, docs Documents) error {
