@@ -35,7 +35,7 @@ func TestAttackD2ClockFarAhead(t *testing.T) {
 	for _, clock := range []time.Time{y2038, y2100} {
 		s := fresh(t)
 		now := s.Now
-		s.refuses(t, reason.Freeze, func() { s.Now = clock }, func() { s.Now = now })
+		s.Refuses(t, reason.Freeze, func() { s.Now = clock }, func() { s.Now = now })
 	}
 }
 
@@ -47,7 +47,7 @@ func TestAttackD2ClockSetBack(t *testing.T) {
 	for _, clock := range []time.Time{never, nobody} {
 		s.Deploy(device, "1.1.0", map[string]string{"greeting": clock.Format(time.RFC3339)})
 		s.at(clock, func() {
-			res, err := s.d.Sync()
+			res, err := s.D.Sync()
 			if err != nil || res.Changes[0].Action == agent.Unchanged {
 				t.Errorf("at %s a good order led to %+v, %v", clock, res.Changes, err)
 			}
@@ -59,7 +59,7 @@ func TestAttackD2ClockSetBack(t *testing.T) {
 	s.Must(err)
 	s.order("1.1.1", older) // no matter what: the channel that would tell is stale
 	later := s.Now
-	s.refuses(t, reason.Freeze, func() { s.Now = day0 }, func() {
+	s.Refuses(t, reason.Freeze, func() { s.Now = day0 }, func() {
 		s.Now = later
 		_, err := s.Party("acme").RefreshChannel(s.Context(), s.Releases, channel.KindReleases)
 		s.Must(err)
@@ -70,23 +70,23 @@ func TestAttackD2ClockSetBack(t *testing.T) {
 func TestAttackD2JumpBetweenSteps(t *testing.T) {
 	s := fresh(t)
 	s.Deploy(device, "1.1.0", map[string]string{"greeting": "jump"})
-	if _, err := s.d.SyncScope(agent.FetchOnly); err != nil {
+	if _, err := s.D.SyncScope(agent.FetchOnly); err != nil {
 		t.Fatal(err)
 	}
-	runs, journal := s.d.Runs(), len(s.d.Journal())
+	runs, journal := s.D.Runs(), len(s.D.Journal())
 	s.at(y2100, func() {
-		if _, err := s.d.SyncScope(agent.ApplyOnly); !reason.Is(err, reason.Freeze) {
+		if _, err := s.D.SyncScope(agent.ApplyOnly); !reason.Is(err, reason.Freeze) {
 			t.Errorf("after a jump ahead: %v", err)
 		}
 	})
-	s.untouched(t, runs, journal)
+	s.Untouched(t, runs, journal)
 	s.at(never, func() {
-		res, err := s.d.SyncScope(agent.ApplyOnly)
+		res, err := s.D.SyncScope(agent.ApplyOnly)
 		if err != nil || res.Changes[0].Action != agent.Upgraded {
 			t.Errorf("after a jump back: %+v, %v", res.Changes, err)
 		}
 	})
-	s.recovers(t)
+	s.Recovers(t)
 }
 
 // TestAttackD2SignedTimeFarAhead: a thief of the timestamp key dates a document
@@ -101,11 +101,11 @@ func TestAttackD2SignedTimeFarAhead(t *testing.T) {
 			d.Signed.UnrecognizedFields[tufclient.SignedAtField] = y2100.Format(time.RFC3339)
 		}),
 	}))
-	runs, journal := s.d.Runs(), len(s.d.Journal())
-	_, _ = s.d.Sync()
-	s.untouched(t, runs, journal)
+	runs, journal := s.D.Runs(), len(s.D.Journal())
+	_, _ = s.D.Sync()
+	s.Untouched(t, runs, journal)
 	var floor struct{ Signed time.Time }
-	data, err := os.ReadFile(filepath.Join(s.d.Config.StateDir, "time.json"))
+	data, err := os.ReadFile(filepath.Join(s.D.Config.StateDir, "time.json"))
 	s.Must(err)
 	s.Must(json.Unmarshal(data, &floor))
 	if limit := s.Now.Add(2*365*24*time.Hour + time.Hour); floor.Signed.After(limit) {

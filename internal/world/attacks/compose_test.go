@@ -72,13 +72,13 @@ func refusesCompose(t *testing.T, row string) {
 	s := fresh(t)
 	for n, a := range composeAttacks[row] {
 		t.Run(a.name, func(t *testing.T) {
-			said := s.refused(t, a.code, func() { s.compose(fmt.Sprintf("1.2.%d", n), a.service, a.top) })
+			said := s.Refused(t, a.code, func() { s.compose(fmt.Sprintf("1.2.%d", n), a.service, a.top) })
 			if !strings.Contains(said, a.says) {
 				t.Errorf("the refusal does not name %s: %s", a.says, said)
 			}
 		})
 	}
-	s.recovers(t)
+	s.Recovers(t)
 }
 
 // compose releases hello with further keys and orders it.
@@ -111,10 +111,10 @@ func TestAttackC11ServiceInAProfile(t *testing.T) {
 		p.Compose["compose.yaml"] = composeWith("restart: always", "") + "  hidden:\n    image: localhost/hello:1.1.0\n    profiles: [debug]\n    privileged: true\n"
 	}))
 	t.Setenv("COMPOSE_PROFILES", "debug")
-	if _, err := s.d.Sync(); err != nil {
+	if _, err := s.D.Sync(); err != nil {
 		t.Fatal(err)
 	}
-	runs := strings.Join(s.d.Runs(), "\n")
+	runs := strings.Join(s.D.Runs(), "\n")
 	if strings.Contains(runs, "hidden") || !strings.Contains(runs, `"restart":"always"`) {
 		t.Errorf("what runs is %s", runs)
 	}
@@ -123,7 +123,7 @@ func TestAttackC11ServiceInAProfile(t *testing.T) {
 // TestAttackC7DigestOfNobody: an image by a digest that the bundle does not hold.
 func TestAttackC7DigestOfNobody(t *testing.T) {
 	s := fresh(t)
-	s.refuses(t, reason.ImageUnpinned, func() {
+	s.Refuses(t, reason.ImageUnpinned, func() {
 		s.order("1.2.0", s.Supply("1.1.0", "1.2.0", func(p *world.Parts) {
 			p.Compose["compose.yaml"] = "services: {hello: {image: 'evil.example/x:latest'}}\n"
 		}))
@@ -134,19 +134,19 @@ func TestAttackC7DigestOfNobody(t *testing.T) {
 // is stopped, and what ran before runs again.
 func TestAttackC14SickRelease(t *testing.T) {
 	s := fresh(t)
-	before := s.d.Runs()
-	sick := filepath.Join(s.d.Engine, "sick")
+	before := s.D.Runs()
+	sick := filepath.Join(s.D.Engine, "sick")
 	s.Must(os.WriteFile(sick, []byte(s.Bundle("1.1.0").Images[0].Manifest.Digest+"\n"), 0o600))
 	s.Deploy(device, "1.1.0", nil)
-	if _, err := s.d.Sync(); !reason.Is(err, reason.Health) {
+	if _, err := s.D.Sync(); !reason.Is(err, reason.Health) {
 		t.Fatalf("the device says %v", err)
 	}
-	if now := s.d.Runs(); !slices.Equal(now, before) {
+	if now := s.D.Runs(); !slices.Equal(now, before) {
 		t.Errorf("%q run, before the order it was %q", now, before)
 	}
-	if kinds := strings.Join(s.d.Events(), " "); !strings.HasSuffix(kinds, "outcome:health intent:rollback rolled-back") {
+	if kinds := strings.Join(s.D.Events(), " "); !strings.HasSuffix(kinds, "outcome:health intent:rollback rolled-back") {
 		t.Errorf("the log says %s", kinds)
 	}
 	s.Must(os.Remove(sick))
-	s.recovers(t)
+	s.Recovers(t)
 }

@@ -19,7 +19,7 @@ func (s *site) program() string {
 	s.T.Helper()
 	dir := filepath.Join(s.Dir, "installed")
 	s.Must(os.MkdirAll(dir, 0o700))
-	for from, name := range map[string]string{filepath.Join(world.Programs(s.T), "agent"): "agent", filepath.Join(s.d.Programs, "applier-compose"): "applier-compose"} {
+	for from, name := range map[string]string{filepath.Join(world.Programs(s.T), "agent"): "agent", filepath.Join(s.D.Programs, "applier-compose"): "applier-compose"} {
 		data, err := os.ReadFile(from)
 		s.Must(err)
 		s.Must(os.WriteFile(filepath.Join(dir, name), data, 0o700))
@@ -32,7 +32,7 @@ func (s *site) configuration() string {
 	s.T.Helper()
 	dir := filepath.Join(s.Dir, "etc")
 	s.Must(os.MkdirAll(dir, 0o755))
-	path, c := filepath.Join(dir, "agent.yaml"), s.d.Config
+	path, c := filepath.Join(dir, "agent.yaml"), s.D.Config
 	s.Must(os.WriteFile(path, []byte("stateDir: "+c.StateDir+"\nengine: "+c.Engine+"\nregistryAddress: "+c.RegistryAddress+
 		"\ndockerConfig: "+c.DockerConfig+"\nsecretsDir: "+c.SecretsDir+"\n"), 0o644))
 	return path
@@ -74,11 +74,11 @@ func TestAttackD13Environment(t *testing.T) {
 	if _, err := os.Stat(touched); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("something of the attacker's was used: %v", err)
 	}
-	runs := strings.Join(s.d.Runs(), "\n")
+	runs := strings.Join(s.D.Runs(), "\n")
 	if strings.Contains(runs, "evil") || strings.Contains(runs, `"published":"22"`) || !strings.Contains(runs, `"published":"8080"`) {
 		t.Errorf("what runs is %s", runs)
 	}
-	s.recovers(t)
+	s.Recovers(t)
 }
 
 // TestAttackD13ConfigurationOfOthers: a configuration that a local user could
@@ -87,8 +87,8 @@ func TestAttackD13ConfigurationOfOthers(t *testing.T) {
 	s := fresh(t)
 	program, path := s.program(), s.configuration()
 	s.Deploy(device, "1.1.0", map[string]string{"greeting": "signed"})
-	runs, journal := s.d.Runs(), len(s.d.Journal())
-	for name, at := range map[string]string{"file": path, "directory": filepath.Dir(path), "state directory": s.d.Config.StateDir, "identity": filepath.Join(s.d.Config.StateDir, "device.json")} {
+	runs, journal := s.D.Runs(), len(s.D.Journal())
+	for name, at := range map[string]string{"file": path, "directory": filepath.Dir(path), "state directory": s.D.Config.StateDir, "identity": filepath.Join(s.D.Config.StateDir, "device.json")} {
 		info, err := os.Stat(at)
 		s.Must(err)
 		s.Must(os.Chmod(at, info.Mode().Perm()|0o002))
@@ -98,9 +98,9 @@ func TestAttackD13ConfigurationOfOthers(t *testing.T) {
 		}
 		s.Must(os.Chmod(at, info.Mode().Perm()))
 	}
-	s.untouched(t, runs, journal)
+	s.Untouched(t, runs, journal)
 	if _, err := agent.LoadConfig(path); err != nil {
 		t.Error(err)
 	}
-	s.recovers(t)
+	s.Recovers(t)
 }

@@ -44,33 +44,33 @@ func TestAttackD6LogCutShort(t *testing.T) {
 	var older []string
 	for range 4 {
 		older = append(older, filepath.Join(s.Dir, fmt.Sprint("log-", len(older))))
-		s.Must(world.CopyTree(logOf(s.d), older[len(older)-1]))
-		s.recovers(t)
+		s.Must(world.CopyTree(logOf(s.D), older[len(older)-1]))
+		s.Recovers(t)
 	}
-	kept, whole := s.checkpoint(s.d), filepath.Join(s.Dir, "whole")
-	if _, err := s.audit(s.d, kept); err != nil {
+	kept, whole := s.checkpoint(s.D), filepath.Join(s.Dir, "whole")
+	if _, err := s.audit(s.D, kept); err != nil {
 		t.Fatalf("the whole log: %v", err)
 	}
-	s.Must(os.Rename(logOf(s.d), whole))
+	s.Must(os.Rename(logOf(s.D), whole))
 	for n, cut := range older {
-		s.Must(world.CopyTree(cut, logOf(s.d)))
-		if _, err := s.audit(s.d, nil); err != nil {
+		s.Must(world.CopyTree(cut, logOf(s.D)))
+		if _, err := s.audit(s.D, nil); err != nil {
 			t.Errorf("log %d alone, as nobody can know better: %v", n, err)
 		}
-		if _, err := s.audit(s.d, kept); !audit.IsTampering(err) || !strings.Contains(err.Error(), "cut off") {
+		if _, err := s.audit(s.D, kept); !audit.IsTampering(err) || !strings.Contains(err.Error(), "cut off") {
 			t.Errorf("log %d, cut short: %v", n, err)
 		}
 		for range 3 {
-			s.recovers(t)
+			s.Recovers(t)
 		}
-		if _, err := s.audit(s.d, kept); !audit.IsTampering(err) {
+		if _, err := s.audit(s.D, kept); !audit.IsTampering(err) {
 			t.Errorf("log %d, cut short and continued: %v", n, err)
 		}
-		s.Must(os.RemoveAll(logOf(s.d)))
+		s.Must(os.RemoveAll(logOf(s.D)))
 	}
-	s.Must(os.Rename(whole, logOf(s.d)))
-	s.recovers(t)
-	if _, err := s.audit(s.d, kept); err != nil {
+	s.Must(os.Rename(whole, logOf(s.D)))
+	s.Recovers(t)
+	if _, err := s.audit(s.D, kept); err != nil {
 		t.Errorf("the whole log again: %v", err)
 	}
 }
@@ -79,10 +79,10 @@ func TestAttackD6LogCutShort(t *testing.T) {
 // found out by the log itself.
 func TestAttackD6EventsCutOff(t *testing.T) {
 	s := fresh(t)
-	s.recovers(t)
-	kept := s.checkpoint(s.d)
+	s.Recovers(t)
+	kept := s.checkpoint(s.D)
 	var tiles []string
-	s.Must(filepath.WalkDir(filepath.Join(logOf(s.d), "tile", "entries"), func(path string, e os.DirEntry, err error) error {
+	s.Must(filepath.WalkDir(filepath.Join(logOf(s.D), "tile", "entries"), func(path string, e os.DirEntry, err error) error {
 		if err == nil && !e.IsDir() {
 			tiles = append(tiles, path)
 		}
@@ -94,12 +94,12 @@ func TestAttackD6EventsCutOff(t *testing.T) {
 	s.Must(err)
 	for size := len(genuine) - 1; size >= 0; size -= len(genuine)/12 + 1 {
 		s.Must(os.WriteFile(last, genuine[:size], 0o600))
-		if _, err := s.audit(s.d, kept); !audit.IsTampering(err) {
+		if _, err := s.audit(s.D, kept); !audit.IsTampering(err) {
 			t.Errorf("%d of %d bytes of events are left: %v", size, len(genuine), err)
 		}
 	}
 	s.Must(os.WriteFile(last, genuine, 0o600))
-	if _, err := s.audit(s.d, kept); err != nil {
+	if _, err := s.audit(s.D, kept); err != nil {
 		t.Errorf("the whole log again: %v", err)
 	}
 }
@@ -108,20 +108,20 @@ func TestAttackD6EventsCutOff(t *testing.T) {
 // Each log is whole; the checkpoint of one does not fit the other.
 func TestAttackD8TwoHistories(t *testing.T) {
 	s := fresh(t)
-	shared := s.checkpoint(s.d)
-	copied := *s.d
-	copied.Device = s.d.Again(t)
+	shared := s.checkpoint(s.D)
+	copied := *s.D
+	copied.Device = s.D.Again(t)
 	copied.Config.StateDir = filepath.Join(s.Dir, "second")
-	s.Must(world.CopyTree(s.d.Config.StateDir, copied.Config.StateDir))
+	s.Must(world.CopyTree(s.D.Config.StateDir, copied.Config.StateDir))
 	copied.Engine = filepath.Join(s.Dir, "second-engine")
-	s.Must(world.CopyTree(s.d.Engine, copied.Engine))
+	s.Must(world.CopyTree(s.D.Engine, copied.Engine))
 	copied.Config.Engine = "unix://" + copied.Engine
 
-	s.recovers(t)
-	first := s.d
-	s.d = &copied
-	s.recovers(t)
-	s.recovers(t)
+	s.Recovers(t)
+	first := s.D
+	s.D = &copied
+	s.Recovers(t)
+	s.Recovers(t)
 	for _, d := range []*world.Recorded{first, &copied} {
 		if _, err := s.audit(d, shared); err != nil {
 			t.Fatalf("one history alone: %v", err)
@@ -139,8 +139,8 @@ func TestAttackD8TwoHistories(t *testing.T) {
 // start, and begins no new one.
 func TestAttackD9NoLogNoApply(t *testing.T) {
 	for name, damage := range map[string]func(s *site) error{
-		"deleted":                func(s *site) error { return os.RemoveAll(logOf(s.d)) },
-		"emptied":                func(s *site) error { return empty(logOf(s.d)) },
+		"deleted":                func(s *site) error { return os.RemoveAll(logOf(s.D)) },
+		"emptied":                func(s *site) error { return empty(logOf(s.D)) },
 		"journal is a directory": func(s *site) error { return instead(s, func(path string) error { return os.Mkdir(path, 0o700) }) },
 		"journal is a full disk": func(s *site) error {
 			return instead(s, func(path string) error { return os.Symlink("/dev/full", path) })
@@ -150,24 +150,24 @@ func TestAttackD9NoLogNoApply(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := fresh(t)
 			whole := filepath.Join(s.Dir, "whole")
-			s.Must(world.CopyTree(logOf(s.d), whole))
-			runs, journal := s.d.Runs(), len(s.d.Journal())
+			s.Must(world.CopyTree(logOf(s.D), whole))
+			runs, journal := s.D.Runs(), len(s.D.Journal())
 			s.Deploy(device, "1.1.0", map[string]string{"greeting": "unlogged"})
 			s.Must(damage(s))
-			a, err := agent.Open(s.Context(), s.d.Config, agent.Options{ApplierDir: s.d.Programs})
+			a, err := agent.Open(s.Context(), s.D.Config, agent.Options{ApplierDir: s.D.Programs})
 			if !reason.Is(err, reason.LogUnwritable) {
 				t.Errorf("the agent starts with %v", err)
 			}
 			if err == nil {
 				s.Must(a.Close())
 			}
-			s.untouched(t, runs, journal)
-			if _, err := os.Stat(filepath.Join(logOf(s.d), "checkpoint")); err == nil && (name == "deleted" || name == "emptied") {
+			s.Untouched(t, runs, journal)
+			if _, err := os.Stat(filepath.Join(logOf(s.D), "checkpoint")); err == nil && (name == "deleted" || name == "emptied") {
 				t.Error("a new log was begun")
 			}
-			s.Must(os.RemoveAll(logOf(s.d)))
-			s.Must(os.Rename(whole, logOf(s.d)))
-			s.recovers(t)
+			s.Must(os.RemoveAll(logOf(s.D)))
+			s.Must(os.Rename(whole, logOf(s.D)))
+			s.Recovers(t)
 		})
 	}
 }
@@ -180,7 +180,7 @@ func empty(dir string) error {
 }
 
 func instead(s *site, put func(path string) error) error {
-	path := filepath.Join(logOf(s.d), "journal")
+	path := filepath.Join(logOf(s.D), "journal")
 	if err := os.Remove(path); err != nil {
 		return err
 	}
@@ -194,10 +194,10 @@ func instead(s *site, put func(path string) error) error {
 func TestAttackD9QuotaOnTheLog(t *testing.T) {
 	s := fresh(t)
 	s.Deploy(device, "1.1.0", map[string]string{"greeting": "quota"})
-	if _, err := s.d.SyncScope(agent.FetchOnly); err != nil {
+	if _, err := s.D.SyncScope(agent.FetchOnly); err != nil {
 		t.Fatal(err)
 	}
-	runs, stopped := s.d.Runs(), 0
+	runs, stopped := s.D.Runs(), 0
 	for _, limit := range []uint64{1, 300, 600, 900, 1200, 2400, 4800, 9600, 1 << 20} {
 		intents := s.count("intent:apply")
 		err := s.limited(limit)
@@ -207,23 +207,23 @@ func TestAttackD9QuotaOnTheLog(t *testing.T) {
 		if limit == 1 && !reason.Is(err, reason.LogUnwritable) {
 			t.Fatalf("the device says %v, want %s", err, reason.LogUnwritable)
 		}
-		if s.count("intent:apply") == intents && !slices.Equal(s.d.Runs(), runs) {
+		if s.count("intent:apply") == intents && !slices.Equal(s.D.Runs(), runs) {
 			t.Fatalf("with files of %d bytes it changed what runs without an intent in the log: %v", limit, err)
 		}
 		stopped++
-		runs = s.d.Runs()
+		runs = s.D.Runs()
 	}
 	if stopped < 3 {
 		t.Errorf("it was stopped in %d places only", stopped)
 	}
-	s.recovers(t)
+	s.Recovers(t)
 }
 
 // limited is a cycle in which no file may grow beyond a number of bytes. It runs
 // in a process of its own: the limit would hold for this one's files, too.
 func (s *site) limited(bytes uint64) error {
 	s.T.Helper()
-	spec, err := json.Marshal(limitedCycle{s.d.Config, s.d.Programs, s.Now, bytes})
+	spec, err := json.Marshal(limitedCycle{s.D.Config, s.D.Programs, s.Now, bytes})
 	s.Must(err)
 	child := exec.CommandContext(s.Context(), os.Args[0])
 	child.Env = append(os.Environ(), limitedVariable+"="+string(spec))
@@ -274,7 +274,7 @@ func runLimited(spec string) error {
 
 func (s *site) count(event string) int {
 	n := 0
-	for _, e := range s.d.Events() {
+	for _, e := range s.D.Events() {
 		if e == event {
 			n++
 		}
@@ -293,7 +293,7 @@ func TestAttackD10HostileNames(t *testing.T) {
 		genuine = documents[0]
 		return documents
 	})
-	runs, journal := s.d.Runs(), len(s.d.Journal())
+	runs, journal := s.D.Runs(), len(s.D.Journal())
 	for _, field := range []string{"deviceId: press-07", "applicationId: hello", "name: hello-stack", "channel: acme", "version: 1.0.0", "pointer: GREETING", "greeting", "type: compose", "namespace: consign", "timeout: 1m0s"} {
 		for _, text := range []string{hostile, strings.Repeat("long ", 4000)} {
 			key, _, named := strings.Cut(field, ": ")
@@ -301,23 +301,23 @@ func TestAttackD10HostileNames(t *testing.T) {
 			if named {
 				forged = key + ": " + forged
 			}
-			events := len(s.d.Events())
+			events := len(s.D.Events())
 			s.Reorder(device, func([][]byte) [][]byte { return [][]byte{[]byte(replaced(t, string(genuine), field, forged))} })
-			if _, err := s.d.Sync(); err == nil || reason.Is(err, reason.Internal) || reason.Is(err, reason.LogUnwritable) {
+			if _, err := s.D.Sync(); err == nil || reason.Is(err, reason.Internal) || reason.Is(err, reason.LogUnwritable) {
 				t.Errorf("%s: the device says %v", field, err)
 			}
-			if len(s.d.Events()) == events {
+			if len(s.D.Events()) == events {
 				t.Errorf("%s: the log says nothing", field)
 			}
-			s.untouched(t, runs, journal)
+			s.Untouched(t, runs, journal)
 			s.Reorder(device, func([][]byte) [][]byte { return [][]byte{genuine} })
-			if _, err := s.d.Sync(); err != nil { // the next refusal is a new one
+			if _, err := s.D.Sync(); err != nil { // the next refusal is a new one
 				t.Fatal(err)
 			}
 		}
 	}
-	s.recovers(t)
-	_, err := audit.Verify(s.Context(), logOf(s.d), s.d.LogKey, nil, func(e audit.Entry) error {
+	s.Recovers(t)
+	_, err := audit.Verify(s.Context(), logOf(s.D), s.D.LogKey, nil, func(e audit.Entry) error {
 		for _, line := range []string{string(e.Raw), auditor.Line(e)} {
 			if n := strings.IndexFunc(line, func(r rune) bool { return !unicode.IsPrint(r) }); n >= 0 {
 				t.Errorf("event %d: %q", e.Seq, line)

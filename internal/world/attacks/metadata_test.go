@@ -74,20 +74,20 @@ func TestAttackT1UnknownKeysEndToEnd(t *testing.T) {
 	t.Run("deployment channel", func(t *testing.T) {
 		s := fresh(t)
 		honest := s.Files(s.Deployments)
-		s.refuses(t, reason.UntrustedSigner, func() { s.Serve(s.Deployments, s.stranger(channel.KindDeployments)) },
+		s.Refuses(t, reason.UntrustedSigner, func() { s.Serve(s.Deployments, s.stranger(channel.KindDeployments)) },
 			func() { s.Serve(s.Deployments, honest) })
 	})
 	t.Run("release channel", func(t *testing.T) {
 		s := fresh(t)
 		honest := s.Files(s.Releases)
-		s.refuses(t, reason.UntrustedSigner, func() {
+		s.Refuses(t, reason.UntrustedSigner, func() {
 			s.Deploy(device, "1.1.0", nil)
 			s.Serve(s.Releases, s.stranger(channel.KindReleases))
 		}, func() { s.Serve(s.Releases, honest) })
 	})
 	t.Run("bundle", func(t *testing.T) {
 		s := fresh(t)
-		s.refuses(t, reason.UntrustedSigner, func() {
+		s.Refuses(t, reason.UntrustedSigner, func() {
 			s.order("1.2.0", s.Supply("1.1.0", "1.2.0", func(p *world.Parts) { p.Signer = s.key() }))
 		}, nothing)
 	})
@@ -138,18 +138,18 @@ func TestAttackT2RolesPutBack(t *testing.T) {
 			s := fresh(t)
 			old := s.Files(s.Deployments)
 			s.SetPolicy("    mayRemove: false\n")
-			s.recovers(t)
+			s.Recovers(t)
 			now := s.Files(s.Deployments)
-			s.refuses(t, reason.Rollback, func() { s.Serve(s.Deployments, attack(s, old, now)) }, func() { s.higher(now) })
+			s.Refuses(t, reason.Rollback, func() { s.Serve(s.Deployments, attack(s, old, now)) }, func() { s.higher(now) })
 		})
 	}
 	t.Run("release channel", func(t *testing.T) {
 		s := fresh(t)
 		desc, head := s.Head(s.Releases)
 		s.Publish("acme", "1.2.0", nil)
-		s.recovers(t)
+		s.Recovers(t)
 		now, manifest := s.Head(s.Releases)
-		s.refuses(t, reason.Rollback, func() {
+		s.Refuses(t, reason.Rollback, func() {
 			s.Deploy(device, "1.2.0", nil)
 			s.PutBack(s.Releases, desc, head)
 		}, func() { s.PutBack(s.Releases, now, manifest) })
@@ -174,9 +174,9 @@ func (s *site) higher(files map[string][]byte) {
 func TestAttackT2OldRoot(t *testing.T) {
 	s := fresh(t)
 	s.RenewRoot("plant", s.Deployments)
-	s.recovers(t)
+	s.Recovers(t)
 	files := s.Files(s.Deployments)
-	s.refuses(t, reason.Rollback, func() {
+	s.Refuses(t, reason.Rollback, func() {
 		s.Serve(s.Deployments, with(files, map[string][]byte{"3.root.json": files["1.root.json"]}))
 	}, func() { s.Serve(s.Deployments, files) })
 }
@@ -189,7 +189,7 @@ func TestAttackT2EqualVersionEndToEnd(t *testing.T) {
 			s := fresh(t)
 			honest := s.Files(s.Deployments)
 			name, version := fileOf(s.World, honest, role)
-			s.refuses(t, reason.Equivocation, func() {
+			s.Refuses(t, reason.Equivocation, func() {
 				if role == "snapshot" {
 					other := world.Forge(s.World, "plant", role, honest[name], func(d *snapshotDoc) { d.Signed.Expires = d.Signed.Expires.Add(time.Hour) })
 					s.Serve(s.Deployments, s.stamp(with(honest, map[string][]byte{name: other}), version, other))
@@ -212,10 +212,10 @@ func TestAttackT23SameVersionLaterExpiry(t *testing.T) {
 			s := fresh(t)
 			repository := map[string]string{"plant": s.Deployments, "acme": s.Releases}[party]
 			if party == "acme" { // what it has seen of it must be the newest
-				s.recovers(t)
+				s.Recovers(t)
 			}
 			honest := s.Files(repository)
-			s.refuses(t, reason.Equivocation, func() {
+			s.Refuses(t, reason.Equivocation, func() {
 				if party == "acme" {
 					s.Deploy(device, "1.0.0", nil)
 				}
@@ -225,7 +225,7 @@ func TestAttackT23SameVersionLaterExpiry(t *testing.T) {
 					}),
 				}))
 			}, func() { s.Serve(repository, honest) })
-			kinds := strings.Join(s.d.Events(), " ")
+			kinds := strings.Join(s.D.Events(), " ")
 			if !strings.Contains(kinds, "equivocation refused:equivocation") {
 				t.Errorf("the log does not hold the proof: %s", kinds)
 			}
@@ -239,7 +239,7 @@ func TestAttackT28AnotherChannelEndToEnd(t *testing.T) {
 	s := fresh(t)
 	honest := s.Files(s.Deployments)
 	other := tufclient.Identity{Kind: tufclient.KindDeployments, ID: strings.Repeat("5", 32)}
-	s.refuses(t, reason.WrongChannel, func() {
+	s.Refuses(t, reason.WrongChannel, func() {
 		s.Serve(s.Deployments, with(honest, map[string][]byte{
 			"timestamp.json": world.Forge(s.World, "plant", "timestamp", honest["timestamp.json"], func(d *timestampDoc) {
 				d.Signed.Version += 10
@@ -256,10 +256,10 @@ func TestAttackT4HeldBack(t *testing.T) {
 	doc, err := new(timestampDoc).FromBytes(s.Files(s.Deployments)["timestamp.json"])
 	s.Must(err)
 	s.Now = doc.Signed.Expires.Add(-time.Second)
-	if _, err := s.d.Sync(); reason.Is(err, reason.Freeze) && !strings.Contains(err.Error(), "release channel") {
+	if _, err := s.D.Sync(); reason.Is(err, reason.Freeze) && !strings.Contains(err.Error(), "release channel") {
 		t.Fatalf("a second before the expiry: %v", err)
 	}
-	s.refuses(t, reason.Freeze, func() { s.Now = doc.Signed.Expires }, func() {
+	s.Refuses(t, reason.Freeze, func() { s.Now = doc.Signed.Expires }, func() {
 		_, err := s.Party("plant").RefreshChannel(s.Context(), s.Deployments, channel.KindDeployments)
 		s.Must(err)
 		_, err = s.Party("acme").RefreshChannel(s.Context(), s.Releases, channel.KindReleases)
@@ -294,7 +294,7 @@ func TestAttackT5MetadataMixed(t *testing.T) {
 					code = reason.DigestMismatch
 				}
 			}
-			s.refuses(t, code, func() { s.Serve(s.Deployments, mixed) }, func() { s.Serve(s.Deployments, newer) })
+			s.Refuses(t, code, func() { s.Serve(s.Deployments, mixed) }, func() { s.Serve(s.Deployments, newer) })
 		})
 	}
 }

@@ -36,14 +36,14 @@ var (
 // the version that it orders, which is below the highest that ran here.
 func TestAttackT3OlderReleaseInNewerMetadata(t *testing.T) {
 	s := fresh(t)
-	s.recovers(t)
-	s.refuses(t, reason.Downgrade, func() { s.Deploy(device, "1.0.0", nil) }, nothing)
+	s.Recovers(t)
+	s.Refuses(t, reason.Downgrade, func() { s.Deploy(device, "1.0.0", nil) }, nothing)
 
 	_, err := s.Party("plant").Deploy(s.Context(), publish.DeployInput{
 		Channel: s.Deployments, Application: "hello", Version: "1.0.0", Device: device, AllowDowngrade: true,
 	})
 	s.Must(err)
-	if _, err := s.d.Sync(); err != nil {
+	if _, err := s.D.Sync(); err != nil {
 		t.Errorf("a downgrade that the operator has signed: %v", err)
 	}
 }
@@ -60,7 +60,7 @@ func TestAttackT10SwappedNames(t *testing.T) {
 			s.Must(r.SetTarget(tufrepo.Targets, second, one))
 		}, tufrepo.Targets)
 	}
-	s.refuses(t, reason.NotReleased, func() {
+	s.Refuses(t, reason.NotReleased, func() {
 		s.order("1.1.0", second.Digest)
 		s.Reorder(device, func(documents [][]byte) [][]byte {
 			return [][]byte{bytes.ReplaceAll(documents[0], []byte(second.Digest), []byte(first.Digest))}
@@ -75,7 +75,7 @@ func TestAttackT11ImageNotInTheIndex(t *testing.T) {
 	extra := "localhost/extra@sha256:" + strings.Repeat("e", 64)
 	s := fresh(t)
 	s.Requests()
-	s.refuses(t, reason.ImageUnpinned, func() {
+	s.Refuses(t, reason.ImageUnpinned, func() {
 		s.order("1.2.0", s.Supply("1.1.0", "1.2.0", func(p *world.Parts) {
 			p.Compose["compose.yaml"] += "  extra:\n    image: " + extra + "\n"
 		}))
@@ -92,7 +92,7 @@ func TestAttackT11ImageNotInTheIndex(t *testing.T) {
 func TestAttackT11ComponentNotInTheIndex(t *testing.T) {
 	s := fresh(t)
 	s.Requests()
-	s.refuses(t, reason.Malformed, func() {
+	s.Refuses(t, reason.Malformed, func() {
 		s.order("1.2.0", s.Supply("1.1.0", "1.2.0", func(p *world.Parts) {
 			p.Description = replaced(t, p.Description, "      - name: hello-stack\n",
 				"      - name: dependency\n        properties:\n          repository: oci://"+s.Releases+"/dependency\n          revision: 1.0.0\n      - name: hello-stack\n")
@@ -110,12 +110,12 @@ func TestAttackT11ComponentNotInTheIndex(t *testing.T) {
 func TestAttackT24AnotherDevicesOrder(t *testing.T) {
 	s := fresh(t)
 	s.Deploy(neighbour, "1.0.0", map[string]string{"port": "8080"})
-	s.d = s.neighbour
-	if _, err := s.d.Sync(); err != nil {
+	s.D = s.neighbour
+	if _, err := s.D.Sync(); err != nil {
 		t.Fatal(err)
 	}
 	var theirs, ours tufrepo.Target
-	s.refuses(t, reason.WrongDevice, func() {
+	s.Refuses(t, reason.WrongDevice, func() {
 		s.Resign("plant", s.Deployments, func(r *tufrepo.Repo) {
 			theirs, ours = *r.Target(tufrepo.Deploy, channel.DeviceTarget(device)), *r.Target(tufrepo.Deploy, channel.DeviceTarget(neighbour))
 			s.Must(r.SetTarget(tufrepo.Deploy, channel.DeviceTarget(neighbour), theirs))
@@ -127,18 +127,18 @@ func TestAttackT24AnotherDevicesOrder(t *testing.T) {
 // its neighbour's state, gives the neighbour no order.
 func TestAttackT24CopiedState(t *testing.T) {
 	s := fresh(t)
-	s.d = s.neighbour
+	s.D = s.neighbour
 	for _, dir := range []string{"operator", "suppliers", "store"} {
-		from, to := filepath.Join(s.Dir, "device-"+device, dir), filepath.Join(s.d.Config.StateDir, dir)
+		from, to := filepath.Join(s.Dir, "device-"+device, dir), filepath.Join(s.D.Config.StateDir, dir)
 		s.Must(os.RemoveAll(to))
 		s.Must(world.CopyTree(from, to))
 	}
-	res, err := s.d.SyncScope(agent.ApplyOnly)
+	res, err := s.D.SyncScope(agent.ApplyOnly)
 	if err == nil && len(res.Changes) > 0 {
 		t.Errorf("it did %+v", res.Changes)
 	}
-	s.untouched(t, []string{}, 0)
-	s.recovers(t)
+	s.Untouched(t, []string{}, 0)
+	s.Recovers(t)
 }
 
 // list names a target as a device's desired state, with the deploy key.
@@ -157,16 +157,16 @@ func TestAttackT25OldEmptyOrder(t *testing.T) {
 		s.Undeploy("hello", device)
 		empty, old := s.Head(s.Deployments)
 		s.Deploy(device, "1.1.0", map[string]string{"greeting": "again", "port": "8080"})
-		if _, err := s.d.Sync(); err != nil {
+		if _, err := s.D.Sync(); err != nil {
 			t.Fatal(err)
 		}
 		newest, head := s.Head(s.Deployments)
-		s.refuses(t, reason.Rollback, func() { s.PutBack(s.Deployments, empty, old) }, func() { s.PutBack(s.Deployments, newest, head) })
+		s.Refuses(t, reason.Rollback, func() { s.PutBack(s.Deployments, empty, old) }, func() { s.PutBack(s.Deployments, newest, head) })
 	})
 	t.Run("no word of the device", func(t *testing.T) {
 		s := fresh(t)
 		var target tufrepo.Target
-		s.refuses(t, reason.NoOrder, func() {
+		s.Refuses(t, reason.NoOrder, func() {
 			s.Resign("plant", s.Deployments, func(r *tufrepo.Repo) {
 				target = *r.Target(tufrepo.Deploy, channel.DeviceTarget(device))
 				s.Must(r.RemoveTarget(tufrepo.Deploy, channel.DeviceTarget(device)))
@@ -206,11 +206,11 @@ func TestAttackT29OrderThatDoesNotFit(t *testing.T) {
 		"constraints":          {"    x-consign-extensions:", "    deviceConstraints:\n      capacityRequirements:\n        memory: 1Ki\n    x-consign-extensions:"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s.refused(t, reason.DeploymentMismatch, func() {
+			s.Refused(t, reason.DeploymentMismatch, func() {
 				s.Reorder(device, func([][]byte) [][]byte { return [][]byte{[]byte(replaced(t, string(genuine), edit[0], edit[1]))} })
 			})
 		})
 	}
 	s.Reorder(device, func([][]byte) [][]byte { return [][]byte{genuine} })
-	s.recovers(t)
+	s.Recovers(t)
 }

@@ -45,7 +45,7 @@ func (d *stumbling) Blob(ctx context.Context, desc ocispec.Descriptor) ([]byte, 
 // is as if nothing had been.
 func TestAttackS16AnyDocumentPanics(t *testing.T) {
 	s := fresh(t)
-	dir := s.d.Config.StateDir
+	dir := s.D.Config.StateDir
 	open := func(client *tufclient.Client, err error) *tufclient.Metadata {
 		t.Helper()
 		s.Must(err)

@@ -27,7 +27,7 @@ func TestAttackO3RelayThatEdits(t *testing.T) {
 	for _, place := range places {
 		t.Run(place, func(t *testing.T) {
 			s := fresh(t)
-			s.refuses(t, reason.DigestMismatch, func() {
+			s.Refuses(t, reason.DigestMismatch, func() {
 				s.Deploy(device, "1.1.0", map[string]string{"greeting": "edited"})
 				s.Relay(editing(place))
 			}, func() { s.Relay(nil) })
@@ -61,7 +61,7 @@ func TestAttackO3RelayThatWithholds(t *testing.T) {
 	s := fresh(t)
 	s.Deploy(device, "1.1.0", map[string]string{"greeting": "withheld"})
 	for _, place := range append([]string{"/manifests/tuf"}, places...) {
-		runs, journal, events := s.d.Runs(), len(s.d.Journal()), len(s.d.Events())
+		runs, journal, events := s.D.Runs(), len(s.D.Journal()), len(s.D.Events())
 		s.Relay(func(w http.ResponseWriter, req *http.Request, registry http.Handler) {
 			if strings.Contains(req.URL.Path, place) {
 				http.NotFound(w, req)
@@ -69,26 +69,26 @@ func TestAttackO3RelayThatWithholds(t *testing.T) {
 			}
 			registry.ServeHTTP(w, req)
 		})
-		if _, err := s.d.Sync(); err == nil {
+		if _, err := s.D.Sync(); err == nil {
 			t.Errorf("%s: the cycle ended well", place)
 		}
-		s.untouched(t, runs, journal)
-		for _, e := range s.d.Events()[events:] {
+		s.Untouched(t, runs, journal)
+		for _, e := range s.D.Events()[events:] {
 			if e != "refreshed" {
 				t.Errorf("%s: the log says %s", place, e)
 			}
 		}
 	}
 	s.Relay(nil)
-	s.recovers(t)
+	s.Recovers(t)
 }
 
 // TestAttackO3RelayThatReplays: the tag always names what it named at first.
 func TestAttackO3RelayThatReplays(t *testing.T) {
 	s := fresh(t)
 	first, _ := s.Head(s.Deployments)
-	s.recovers(t)
-	s.refuses(t, reason.Rollback, func() {
+	s.Recovers(t)
+	s.Refuses(t, reason.Rollback, func() {
 		s.Relay(func(w http.ResponseWriter, req *http.Request, registry http.Handler) {
 			req.URL.Path = strings.Replace(req.URL.Path, "/plant/deployments/manifests/tuf", "/plant/deployments/manifests/"+first.Digest.String(), 1)
 			registry.ServeHTTP(w, req)
@@ -116,7 +116,7 @@ func TestAttackT5PartsMixed(t *testing.T) {
 		mixed++
 		t.Run(fmt.Sprint("part ", n), func(t *testing.T) {
 			s := fresh(t)
-			s.refuses(t, reason.DigestMismatch, func() {
+			s.Refuses(t, reason.DigestMismatch, func() {
 				s.Deploy(device, "1.1.0", map[string]string{"greeting": "mixed"})
 				s.Relay(func(w http.ResponseWriter, req *http.Request, registry http.Handler) {
 					req.URL.Path = strings.Replace(req.URL.Path, genuine.String(), other.String(), 1)

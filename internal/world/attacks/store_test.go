@@ -16,13 +16,13 @@ import (
 // network away, and returns what came into its store.
 func (s *site) fetched(t *testing.T) (documents, layers []string) {
 	t.Helper()
-	dir := filepath.Join(s.d.Config.StateDir, "store", "blobs", "sha256")
+	dir := filepath.Join(s.D.Config.StateDir, "store", "blobs", "sha256")
 	had := map[string]bool{}
 	for _, e := range s.stored(dir) {
 		had[e.Name()] = true
 	}
 	s.Deploy(device, "1.1.0", map[string]string{"greeting": "fetched"})
-	if _, err := s.d.SyncScope(agent.FetchOnly); err != nil {
+	if _, err := s.D.SyncScope(agent.FetchOnly); err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range s.stored(dir) {
@@ -66,12 +66,12 @@ func (s *site) changed(path string, put func(path string, genuine []byte) error,
 // it gets no further than to wait, since every order waits for a person.
 func (s *site) noticed(t *testing.T, documents []string, put func(path string, genuine []byte) error) int {
 	t.Helper()
-	s.d.Config.RequireApproval = true
-	defer func() { s.d.Config.RequireApproval = false }()
-	runs, journal, refused := s.d.Runs(), len(s.d.Journal()), 0
+	s.D.Config.RequireApproval = true
+	defer func() { s.D.Config.RequireApproval = false }()
+	runs, journal, refused := s.D.Runs(), len(s.D.Journal()), 0
 	for _, path := range documents {
 		s.changed(path, put, func() {
-			res, err := s.d.SyncScope(agent.ApplyOnly)
+			res, err := s.D.SyncScope(agent.ApplyOnly)
 			switch {
 			case reason.Is(err, reason.DigestMismatch), reason.Is(err, reason.Unreachable): // a link counts as nothing at all
 				refused++
@@ -82,9 +82,9 @@ func (s *site) noticed(t *testing.T, documents []string, put func(path string, g
 			}
 		})
 	}
-	s.untouched(t, runs, journal)
-	if s.refusals(reason.DigestMismatch) == 0 {
-		t.Errorf("the log says nothing of it: %q", s.d.Events())
+	s.Untouched(t, runs, journal)
+	if s.Refusals(reason.DigestMismatch) == 0 {
+		t.Errorf("the log says nothing of it: %q", s.D.Events())
 	}
 	return refused
 }
@@ -114,7 +114,7 @@ func TestAttackD1SwappedBetweenSteps(t *testing.T) {
 		t.Errorf("only %d of %d swapped documents were noticed", n, len(documents))
 	}
 	s.StartRegistry()
-	s.recovers(t)
+	s.Recovers(t)
 }
 
 // TestAttackO8StoreTamperedWith: a bit in the content store is flipped, and
@@ -127,23 +127,23 @@ func TestAttackO8StoreTamperedWith(t *testing.T) {
 			if n := s.noticed(t, documents, put); n < 7 {
 				t.Errorf("only %d of %d changed documents were noticed", n, len(documents))
 			}
-			s.Must(os.RemoveAll(filepath.Join(s.d.Engine, "content"))) // an engine that has nothing yet
-			s.Must(os.MkdirAll(filepath.Join(s.d.Engine, "content"), 0o700))
-			runs := s.d.Runs()
+			s.Must(os.RemoveAll(filepath.Join(s.D.Engine, "content"))) // an engine that has nothing yet
+			s.Must(os.MkdirAll(filepath.Join(s.D.Engine, "content"), 0o700))
+			runs := s.D.Runs()
 			for _, path := range layers {
 				s.Now = s.Now.Add(6 * time.Hour) // past the wait after a failure
 				s.changed(path, put, func() {
-					if _, err := s.d.SyncScope(agent.ApplyOnly); err == nil {
+					if _, err := s.D.SyncScope(agent.ApplyOnly); err == nil {
 						t.Errorf("with %s changed, the cycle ended well", filepath.Base(path))
 					}
 				})
-				if now := s.d.Runs(); now[0] != runs[0] {
+				if now := s.D.Runs(); now[0] != runs[0] {
 					t.Errorf("it changed what runs to %q", now)
 				}
 			}
 			s.Now = s.Now.Add(6 * time.Hour)
 			s.StartRegistry()
-			s.recovers(t)
+			s.Recovers(t)
 		})
 	}
 }

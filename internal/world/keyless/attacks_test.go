@@ -14,8 +14,8 @@ import (
 func TestAttackS3EntryOfAnotherRelease(t *testing.T) {
 	s := fresh(t)
 	genuine, old := s.Evidence("1.1.0")[0], s.Evidence("1.0.0")[0]
-	s.Deploy(s.d.ID, "1.1.0", nil)
-	s.refuses(t, reason.Signature, func() {
+	s.Deploy(s.D.ID, "1.1.0", nil)
+	s.Refuses(t, reason.Signature, func() {
 		s.Attach("1.1.0", s.edited(genuine, func(_, m map[string]any) {
 			s.edited(old, func(_, from map[string]any) { m["tlogEntries"] = from["tlogEntries"] })
 		}))
@@ -28,7 +28,7 @@ func TestAttackS3EntryOfAnotherRelease(t *testing.T) {
 func TestAttackD20SignedAndNotLogged(t *testing.T) {
 	s := fresh(t)
 	genuine := s.Evidence("1.1.0")[0]
-	s.Deploy(s.d.ID, "1.1.0", nil)
+	s.Deploy(s.D.ID, "1.1.0", nil)
 	for name, edit := range map[string]func(_, m map[string]any){
 		"no entry":   func(_, m map[string]any) { delete(m, "tlogEntries") },
 		"no entries": func(_, m map[string]any) { m["tlogEntries"] = []any{} },
@@ -41,18 +41,18 @@ func TestAttackD20SignedAndNotLogged(t *testing.T) {
 		},
 	} {
 		// The same refusal again is no news, and is logged once.
-		runs, journal := s.d.Runs(), len(s.d.Journal())
+		runs, journal := s.D.Runs(), len(s.D.Journal())
 		s.Attach("1.1.0", s.edited(genuine, edit))
-		if _, err := s.d.Sync(); !reason.Is(err, reason.Signature) || !strings.Contains(err.Error(), "log") {
+		if _, err := s.D.Sync(); !reason.Is(err, reason.Signature) || !strings.Contains(err.Error(), "log") {
 			t.Errorf("%s: %v", name, err)
 		}
-		s.untouched(t, runs, journal)
+		s.Untouched(t, runs, journal)
 	}
-	if n := s.refusals(reason.Signature); n != 1 {
-		t.Errorf("the log has %d refusals: %q", n, s.d.Events())
+	if n := s.Refusals(reason.Signature); n != 1 {
+		t.Errorf("the log has %d refusals: %q", n, s.D.Events())
 	}
 	s.Attach("1.1.0", genuine)
-	s.recovers(t)
+	s.Recovers(t)
 }
 
 func entryOf(material map[string]any) map[string]any {
@@ -70,10 +70,10 @@ func TestAttackO2ForgedEvidence(t *testing.T) {
 		s.edited(genuine, func(_, m map[string]any) { delete(m, "tlogEntries") }),
 		s.edited(genuine, func(b, _ map[string]any) { b["dsseEnvelope"].(map[string]any)["payload"] = "e30=" }),
 	}
-	s.Deploy(s.d.ID, "1.1.0", nil)
-	s.refused(t, reason.Signature, func() { s.Attach("1.1.0", forged...) })
+	s.Deploy(s.D.ID, "1.1.0", nil)
+	s.Refused(t, reason.Signature, func() { s.Attach("1.1.0", forged...) })
 	s.Attach("1.1.0")
-	if _, err := s.d.Sync(); !reason.Is(err, reason.Signature) {
+	if _, err := s.D.Sync(); !reason.Is(err, reason.Signature) {
 		t.Errorf("everything is taken away: %v", err)
 	}
 	flood := [][]byte{genuine}
@@ -82,7 +82,7 @@ func TestAttackO2ForgedEvidence(t *testing.T) {
 	}
 	s.Attach("1.1.0", flood...)
 	s.Requests()
-	if _, err := s.d.Sync(); !reason.Is(err, reason.Signature) || !strings.Contains(err.Error(), "pieces of evidence") {
+	if _, err := s.D.Sync(); !reason.Is(err, reason.Signature) || !strings.Contains(err.Error(), "pieces of evidence") {
 		t.Errorf("a flood: %v", err)
 	}
 	for _, r := range s.Requests() {
@@ -96,7 +96,7 @@ func TestAttackO2ForgedEvidence(t *testing.T) {
 		s.PushEvidence(target.Digest, target.Length, f)
 	}
 	s.Attach("1.1.0", append(forged, genuine)...)
-	res, err := s.d.Sync()
+	res, err := s.D.Sync()
 	if err != nil || res.Changes[0].Action != agent.Upgraded {
 		t.Errorf("the genuine one last: %v, %+v", err, res.Changes)
 	}

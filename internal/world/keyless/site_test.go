@@ -2,13 +2,9 @@ package keyless
 
 import (
 	"encoding/json"
-	"slices"
-	"strings"
 	"sync"
 	"testing"
 
-	"github.com/consign-dev/consign/internal/agent"
-	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/sigstoretest"
 	"github.com/consign-dev/consign/internal/world"
 )
@@ -16,9 +12,8 @@ import (
 // site is a world with a device that runs hello 1.0.0. Version 1.1.0 was released
 // by the pipeline that the operator trusts, too, and is not ordered.
 type site struct {
-	*world.World
+	*world.Victim
 	s *sigstoretest.Stack
-	d *world.Recorded
 }
 
 var (
@@ -49,66 +44,7 @@ func fresh(t *testing.T) *site {
 	}
 	w, devices := template.World(t)
 	w.Signers, w.TrustedRoot = signers(s), s.TrustedRoot
-	return &site{w, s, devices[0]}
-}
-
-// refuses is the rule of every attack: the device refuses with the reason, writes
-// one entry that says so, and leaves what runs alone; after the repair it follows
-// the order. It returns what the refusal says.
-func (s *site) refuses(t *testing.T, code reason.Code, attack, repair func()) string {
-	t.Helper()
-	said := s.refused(t, code, attack)
-	repair()
-	s.recovers(t)
-	return said
-}
-
-func (s *site) refused(t *testing.T, code reason.Code, attack func()) string {
-	t.Helper()
-	runs, journal, entries := s.d.Runs(), len(s.d.Journal()), s.refusals(code)
-	attack()
-	res, err := s.d.Sync()
-	if !reason.Is(err, code) {
-		t.Fatalf("the device says %v, want a refusal with reason %s; it did %+v", err, code, res.Changes)
-	}
-	if got := s.refusals(code) - entries; got != 1 {
-		t.Errorf("the log has %d new refusals with reason %s, want 1: %q", got, code, s.d.Events())
-	}
-	s.untouched(t, runs, journal)
-	return err.Error()
-}
-
-func (s *site) untouched(t *testing.T, runs []string, journal int) {
-	t.Helper()
-	if now := s.d.Runs(); !slices.Equal(now, runs) {
-		t.Errorf("what runs changed from %q to %q", runs, now)
-	}
-	if now := s.d.Journal(); len(now) != journal {
-		t.Errorf("the applier was asked to do %q", now[journal:])
-	}
-}
-
-func (s *site) refusals(code reason.Code) int {
-	n := 0
-	for _, e := range s.d.Events() {
-		if e == "refused:"+string(code) {
-			n++
-		}
-	}
-	return n
-}
-
-// recovers fails unless the device carries out the order of 1.1.0.
-func (s *site) recovers(t *testing.T) {
-	t.Helper()
-	s.Deploy(s.d.ID, "1.1.0", map[string]string{"greeting": "recovered"})
-	res, err := s.d.Sync()
-	if err != nil || len(res.Changes) != 1 || !slices.Contains([]agent.Action{agent.Upgraded, agent.Updated, agent.Installed}, res.Changes[0].Action) {
-		t.Fatalf("after the repair: %v, %+v", err, res.Changes)
-	}
-	if runs := s.d.Runs(); len(runs) != 1 || !strings.Contains(runs[0], res.Changes[0].Deployment) {
-		t.Fatalf("after the repair %q run", runs)
-	}
+	return &site{&world.Victim{World: w, D: devices[0]}, s}
 }
 
 // edited is a signature bundle that edit has changed.

@@ -22,33 +22,33 @@ import (
 // it notices; with the network back it fetches the genuine one again.
 func (s *site) tampered(t *testing.T, is func(data []byte) bool, changes map[string]func(genuine []byte) []byte) {
 	t.Helper()
-	s.Deploy(s.d.ID, "1.1.0", nil)
-	if _, err := s.d.SyncScope(agent.FetchOnly); err != nil {
+	s.Deploy(s.D.ID, "1.1.0", nil)
+	if _, err := s.D.SyncScope(agent.FetchOnly); err != nil {
 		t.Fatal(err)
 	}
 	s.StopRegistry()
 	path, genuine := s.kept(is)
-	runs, journal := s.d.Runs(), len(s.d.Journal())
+	runs, journal := s.D.Runs(), len(s.D.Journal())
 	for name, change := range changes {
 		s.Must(os.RemoveAll(path))
 		s.Must(os.WriteFile(path, change(bytes.Clone(genuine)), 0o600))
-		if _, err := s.d.SyncScope(agent.ApplyOnly); !reason.Is(err, reason.DigestMismatch) {
+		if _, err := s.D.SyncScope(agent.ApplyOnly); !reason.Is(err, reason.DigestMismatch) {
 			t.Errorf("%s: %v", name, err)
 		}
-		s.untouched(t, runs, journal)
+		s.Untouched(t, runs, journal)
 	}
-	if s.refusals(reason.DigestMismatch) == 0 {
-		t.Errorf("the log says nothing of it: %q", s.d.Events())
+	if s.Refusals(reason.DigestMismatch) == 0 {
+		t.Errorf("the log says nothing of it: %q", s.D.Events())
 	}
 	s.StartRegistry()
-	s.recovers(t)
+	s.Recovers(t)
 }
 
 // kept is the last document in the device's store that is looked for: the store
 // keeps earlier ones, too.
 func (s *site) kept(is func(data []byte) bool) (path string, data []byte) {
 	s.T.Helper()
-	files, err := filepath.Glob(filepath.Join(s.d.Config.StateDir, "store", "blobs", "sha256", "*"))
+	files, err := filepath.Glob(filepath.Join(s.D.Config.StateDir, "store", "blobs", "sha256", "*"))
 	s.Must(err)
 	for _, f := range files {
 		text, err := os.ReadFile(f)
@@ -121,15 +121,15 @@ func TestAttackS14StolenPipeline(t *testing.T) {
 	s.Must(err)
 	s.PushEvidence(desc.Digest, desc.Size, signed)
 
-	runs, journal := s.d.Runs(), len(s.d.Journal())
-	if res, err := s.d.Sync(); err != nil || res.Changes[0].Action != agent.Unchanged {
+	runs, journal := s.D.Runs(), len(s.D.Journal())
+	if res, err := s.D.Sync(); err != nil || res.Changes[0].Action != agent.Unchanged {
 		t.Errorf("nothing is ordered: %v, %+v", err, res)
 	}
-	s.untouched(t, runs, journal)
+	s.Untouched(t, runs, journal)
 	genuine := s.Release("1.1.0").Digest
-	s.Deploy(s.d.ID, "1.1.0", nil)
-	s.refuses(t, reason.NotReleased, func() {
-		s.Reorder(s.d.ID, func(documents [][]byte) [][]byte {
+	s.Deploy(s.D.ID, "1.1.0", nil)
+	s.Refuses(t, reason.NotReleased, func() {
+		s.Reorder(s.D.ID, func(documents [][]byte) [][]byte {
 			return [][]byte{replaced(t, documents[0], string(genuine), string(desc.Digest))}
 		})
 	}, func() {})
@@ -145,11 +145,11 @@ func TestAttackS17OldPolicy(t *testing.T) {
 	loose := s.Files(s.Deployments)
 	s.Signers = strict
 	s.SetPolicy("")
-	if _, err := s.d.Sync(); err != nil {
+	if _, err := s.D.Sync(); err != nil {
 		t.Fatal(err)
 	}
 	now := s.Files(s.Deployments)
-	s.refuses(t, reason.Rollback, func() { s.Serve(s.Deployments, loose) }, func() { s.Serve(s.Deployments, now) })
+	s.Refuses(t, reason.Rollback, func() { s.Serve(s.Deployments, loose) }, func() { s.Serve(s.Deployments, now) })
 }
 
 // TestAttackS18ForgedVerdict: nothing that the device keeps says that something is
@@ -159,37 +159,37 @@ func TestAttackS17OldPolicy(t *testing.T) {
 func TestAttackS18ForgedVerdict(t *testing.T) {
 	s := fresh(t)
 	strict, genuine := s.Signers, s.TrustedRoot
-	s.refused(t, reason.UntrustedSigner, func() {
+	s.Refused(t, reason.UntrustedSigner, func() {
 		s.TrustedRoot = begun.ReplaceAll(genuine, []byte("${1}209"))
 		s.SetPolicy("")
 	})
 	s.TrustedRoot = genuine
-	s.refused(t, reason.Identity, func() {
+	s.Refused(t, reason.Identity, func() {
 		s.Signers = strings.ReplaceAll(strict, "acme/hello", "acme/other")
 		s.SetPolicy("")
 	})
 	s.Signers = strict
 	s.SetPolicy("")
-	if _, err := s.d.Sync(); err != nil {
+	if _, err := s.D.Sync(); err != nil {
 		t.Fatalf("the policy as it was: %v", err)
 	}
 
-	ordered(s.World, s.d, "1.1.0", strict)
+	ordered(s.World, s.D, "1.1.0", strict)
 	s.Signers = strings.ReplaceAll(strict, "acme/hello", "acme/other")
-	s.refused(t, reason.Identity, func() { s.SetPolicy("") })
-	runs, journal := s.d.Runs(), len(s.d.Journal())
+	s.Refused(t, reason.Identity, func() { s.SetPolicy("") })
+	runs, journal := s.D.Runs(), len(s.D.Journal())
 	s.claims(t, "1.1.0")
-	s.d.Config.RequireApproval = true
+	s.D.Config.RequireApproval = true
 	for range 2 {
-		if _, err := s.d.Sync(); err != nil && !reason.Is(err, reason.Identity) {
+		if _, err := s.D.Sync(); err != nil && !reason.Is(err, reason.Identity) {
 			t.Errorf("claims in its own files: %v", err)
 		}
-		s.untouched(t, runs, journal)
+		s.Untouched(t, runs, journal)
 	}
-	s.d.Config.RequireApproval = false
+	s.D.Config.RequireApproval = false
 	s.Signers = strict
 	s.SetPolicy("")
-	s.recovers(t)
+	s.Recovers(t)
 }
 
 // begun is when authorities and logs came into use.
@@ -199,7 +199,7 @@ var begun = regexp.MustCompile(`("start": *")202`)
 // that it was judged and applied.
 func (s *site) claims(t *testing.T, version string) {
 	t.Helper()
-	path := filepath.Join(s.d.Config.StateDir, "installed.json")
+	path := filepath.Join(s.D.Config.StateDir, "installed.json")
 	text, err := os.ReadFile(path)
 	s.Must(err)
 	var state map[string]any
@@ -212,10 +212,10 @@ func (s *site) claims(t *testing.T, version string) {
 	text, err = json.Marshal(state)
 	s.Must(err)
 	s.Must(os.WriteFile(path, text, 0o600))
-	if err := s.d.Approve(); err != nil {
+	if err := s.D.Approve(); err != nil {
 		t.Fatal(err)
 	}
-	_, err = os.Stat(filepath.Join(s.d.Config.StateDir, "approved.json"))
+	_, err = os.Stat(filepath.Join(s.D.Config.StateDir, "approved.json"))
 	s.Must(err)
 	s.Now = s.Now.Add(time.Minute)
 }
