@@ -127,7 +127,7 @@ publisher-pkcs11: ## build bin/publisher-pkcs11, for keys in PKCS#11 tokens (nee
 
 interop: build ## build the programs of others that tests run, print where they are, and test with cosign
 	@$(TOOLS); $(COSIGN); printf '%s\n' "$$interop" "$$conformance" "$$registry" "$$sigstore" "$$cosign"; \
-		go test -tags interop -count=1 -run '^TestCosign' -v ./internal/world/keyless
+		go run ./tools/testsummary -- -tags interop -count=1 -run '^TestCosign' ./internal/world/keyless
 
 clean: ## remove bin/ and dist/ (the cache is yours to delete: see make help)
 	rm -rf bin dist

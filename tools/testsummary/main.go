@@ -4,7 +4,8 @@
 //
 // The package lines of go test appear as they come, the output of a test only
 // when it failed. -summary writes the package lines, the names of failed tests
-// and the closing line to FILE too. The exit status is that of go test.
+// and the closing line to FILE too. The exit status is that of go test, but a run
+// that came to no test at all has failed: the names it was given match none.
 package main
 
 import (
@@ -51,7 +52,7 @@ func run(ctx context.Context, args []string, file string) (int, error) {
 	if waitErr != nil && !errors.As(waitErr, &exit) {
 		return 1, waitErr
 	}
-	return cmd.ProcessState.ExitCode(), errors.Join(readErr, finish(s, file))
+	return cmd.ProcessState.ExitCode(), errors.Join(readErr, finish(s, file), s.empty())
 }
 
 // finish prints the summary, and writes it to file if one is named.

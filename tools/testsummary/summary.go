@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -67,6 +68,14 @@ func (s *summary) line(line string) {
 	case e.Action == "fail":
 		s.failedPackage(e)
 	}
+}
+
+// empty is an error when nothing was tested.
+func (s *summary) empty() error {
+	if s.passed+s.failed+s.skipped == 0 {
+		return errors.New("no test ran: the names and packages that it was given match none")
+	}
+	return nil
 }
 
 func key(e event) string { return e.Package + " " + e.Test }

@@ -84,3 +84,12 @@ func TestOutputOfAFailedTestIsShown(t *testing.T) {
 		t.Errorf("printed %q", got)
 	}
 }
+
+func TestNothingTestedIsAFailure(t *testing.T) {
+	t.Chdir(writeModule(t))
+	for _, args := range []string{"-run Absent ./good", "./none"} {
+		if _, err := run(context.Background(), strings.Fields(args), ""); err == nil || !strings.Contains(err.Error(), "no test ran") {
+			t.Errorf("%s: %v", args, err)
+		}
+	}
+}

@@ -206,7 +206,7 @@ func TestCosignEvidenceIsInspected(t *testing.T) {
 	predicate(w, c, "1.0.0")
 	signing(w, s, c, nil, "attest", "--type", "slsaprovenance1", "--predicate", "predicate.json", ref)
 	found, err := publish.Inspect(w.Context(), w.Client(), ref)
-	if err != nil || len(found.Evidence) != 3 {
+	if err != nil || len(found.Evidence) != 4 { // ours are a signature and an SBOM
 		t.Fatalf("%+v, %v", found, err)
 	}
 	var certified, provenance int
