@@ -22,6 +22,8 @@ var layers = [][]string{
 	{"internal/apply", "internal/apply/compose", "internal/pack", "internal/plan", "internal/sbom", "internal/provenance"},
 	// the roles
 	{"internal/publish", "internal/agent", "internal/agent/doctor", "internal/auditor"},
+	// the commands of the publisher, which several programs are
+	{"cmd/internal/publisher"},
 	// the programs
 	{"cmd/publisher", "cmd/agent", "cmd/auditor", "cmd/applier-compose"},
 }

@@ -1,4 +1,4 @@
-package main
+package publisher
 
 import (
 	"bytes"
@@ -36,7 +36,7 @@ import (
 
 // TestMain puts the applier beside the publisher, which looks for it nowhere else.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"publisher": main, "applier-compose": applier})
+	testscript.Main(m, map[string]func(){"publisher": func() { os.Exit(cli.Main(Command())) }, "applier-compose": applier})
 }
 
 func applier() {
@@ -87,7 +87,7 @@ func prepare(t *testing.T) string {
 	for _, c := range []struct{ keys, repository, kind string }{
 		{"acme", "/acme/releases", "releases"}, {"plant", "/plant/deployments", "deployments"},
 	} {
-		root := newRoot()
+		root := Command()
 		var out bytes.Buffer
 		root.SetOut(&out)
 		root.SetErr(&out)
@@ -96,7 +96,7 @@ func prepare(t *testing.T) string {
 			t.Fatalf("publisher %s: exit %d: %s", strings.Join(args, " "), exit, &out)
 		}
 	}
-	must(os.CopyFS(filepath.Join(dir, "package"), os.DirFS("../../examples/hello/package")))
+	must(os.CopyFS(filepath.Join(dir, "package"), os.DirFS("../../../examples/hello/package")))
 	must(os.RemoveAll(filepath.Join(dir, "package", "images")))
 	must(writeImage(filepath.Join(dir, "package", "images"), "localhost/hello:1.0.0"))
 	return dir

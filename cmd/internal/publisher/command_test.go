@@ -1,4 +1,4 @@
-package main
+package publisher
 
 import (
 	"testing"
@@ -8,7 +8,7 @@ import (
 
 // TestEveryCommandIsExplained: --help of each command has a sentence and an example.
 func TestEveryCommandIsExplained(t *testing.T) {
-	if missing := cli.Undocumented(newRoot()); len(missing) > 0 {
+	if missing := cli.Undocumented(Command()); len(missing) > 0 {
 		t.Errorf("commands without a short description or an example: %q", missing)
 	}
 }
