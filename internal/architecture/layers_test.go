@@ -13,7 +13,7 @@ var layers = [][]string{
 	// documents and keys, without any idea of trust
 	{"internal/margo", "internal/bundle", "internal/keys", "internal/composefile", "internal/apply/task", "internal/apply/sandbox"},
 	// transport and keeping of bytes; still no idea of trust
-	{"internal/oci", "internal/store", "internal/gather", "internal/idtoken", "internal/pkcs11"},
+	{"internal/oci", "internal/store", "internal/gather", "internal/idtoken", "internal/pkcs11", "internal/kms"},
 	// trust: what was signed, by whom, and what an operator allows
 	{"policy", "internal/sign", "internal/tufclient", "internal/tufrepo", "internal/channel", "internal/verify"},
 	// the record of what was decided

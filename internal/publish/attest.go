@@ -125,7 +125,7 @@ func (s *session) attest(ctx context.Context, in AttestInput, out *Published, ma
 		return err
 	}
 	if len(*made) == 0 {
-		by := func() (sign.Signer, error) { return s.p.signer(in.SigningKey, in.Keyless) }
+		by := func() (sign.Signer, error) { return s.p.signer(ctx, in.SigningKey, in.Keyless) }
 		if *made, err = attach(ctx, repo, subject, attestations, by); err != nil {
 			return err
 		}

@@ -64,7 +64,7 @@ func (p *Publisher) Endorse(ctx context.Context, in EndorseInput) (*Endorsed, er
 		return nil, reason.New(reason.Attestation, "%s is signed already: give it to 'publisher deploy --endorsement' as it is", in.Statement.file)
 	}
 	out := &Endorsed{Application: in.Application, Version: in.Version, Bundle: rel.Digest(), PredicateType: sign.PredicateType}
-	by, err := p.signer(in.SigningKey, in.Keyless)
+	by, err := p.signer(ctx, in.SigningKey, in.Keyless)
 	if err != nil {
 		return nil, err
 	}

@@ -91,7 +91,7 @@ func (in ForetellInput) signersOf(ctx context.Context, draft *verify.Draft) ([]p
 func (p *Publisher) forecast(ctx context.Context, in PublishInput, said []Attestation) error {
 	ask := ForetellInput{Policy: in.Policy, Channel: in.Channel, Layout: in.Layout, Packed: in.Packed, Keyless: in.Keyless}
 	if in.Keyless == nil {
-		key, err := p.Keys.load(in.SigningKey)
+		key, err := p.Keys.signing(ctx, in.SigningKey)
 		if err != nil {
 			return err
 		}

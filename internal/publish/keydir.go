@@ -2,6 +2,7 @@ package publish
 
 import (
 	"cmp"
+	"context"
 	"crypto"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/consign-dev/consign/internal/keys"
+	"github.com/consign-dev/consign/internal/kms"
 	"github.com/consign-dev/consign/internal/pkcs11"
 )
 
@@ -29,7 +31,7 @@ type KeyDir struct {
 	// Passphrase is asked at most once per command; it is not called when no
 	// private key is needed.
 	Passphrase func() ([]byte, error)
-	// Opened holds the keys that were decrypted before, by path: to derive a key
+	// Opened holds the keys that were opened before, by path or URI: to derive a key
 	// from a passphrase is slow by design, and a command that signs for fifty
 	// devices needs each key once. Nil remembers nothing.
 	Opened map[string]crypto.Signer
@@ -37,24 +39,33 @@ type KeyDir struct {
 	Cost keys.Cost
 }
 
-// load decrypts a key file, or opens a key in a token by its URI, or returns what
-// it was before.
+// load decrypts a key file, or returns what it was before.
 func (k KeyDir) load(path string) (crypto.Signer, error) {
-	if s, ok := k.Opened[path]; ok {
-		return s, nil
-	}
-	s, err := k.open(path)
-	if err == nil && k.Opened != nil {
-		k.Opened[path] = s
-	}
-	return s, err
+	return k.once(path, func() (crypto.Signer, error) { return keys.Load(path, k.Passphrase) })
 }
 
-func (k KeyDir) open(name string) (crypto.Signer, error) {
-	if pkcs11.IsURI(name) {
-		return pkcs11.Open(name)
+// signing opens the key that signs a bundle: a file, or a key in a token or in a
+// KMS by its URI.
+func (k KeyDir) signing(ctx context.Context, name string) (crypto.Signer, error) {
+	switch {
+	case pkcs11.IsURI(name):
+		return k.once(name, func() (crypto.Signer, error) { return pkcs11.Open(name) })
+	case kms.IsURI(name):
+		return k.once(name, func() (crypto.Signer, error) { return kms.Open(ctx, name) })
+	default:
+		return k.load(name)
 	}
-	return keys.Load(name, k.Passphrase)
+}
+
+func (k KeyDir) once(name string, open func() (crypto.Signer, error)) (crypto.Signer, error) {
+	if s, ok := k.Opened[name]; ok {
+		return s, nil
+	}
+	s, err := open()
+	if err == nil && k.Opened != nil {
+		k.Opened[name] = s
+	}
+	return s, err
 }
 
 // SigningKey is the path of the key that signs bundles.

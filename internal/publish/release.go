@@ -28,7 +28,7 @@ type PublishInput struct {
 	// Packed is the result of packing into Layout.
 	Packed pack.Result
 	// SigningKey is the file of the key that signs the bundle, or the URI of one in a
-	// token, unless Keyless does.
+	// token or a KMS, unless Keyless does.
 	SigningKey string
 	// Keyless, if not nil, signs the bundle in the place of a key.
 	Keyless *sign.Keyless
@@ -204,14 +204,14 @@ func (p *Publisher) signBundle(ctx context.Context, in PublishInput, said []Atte
 		return nil, err
 	}
 	signature := Attestation{file: name, data: statement, said: verify.Unverified{PredicateType: sign.PredicateType}}
-	by := func() (sign.Signer, error) { return p.signer(in.SigningKey, in.Keyless) }
+	by := func() (sign.Signer, error) { return p.signer(ctx, in.SigningKey, in.Keyless) }
 	return attach(ctx, repo, in.Packed.Descriptor, append([]Attestation{signature}, said...), by)
 }
 
-func (p *Publisher) signer(file string, keyless *sign.Keyless) (sign.Signer, error) {
+func (p *Publisher) signer(ctx context.Context, name string, keyless *sign.Keyless) (sign.Signer, error) {
 	if keyless != nil {
 		return keyless, nil
 	}
-	key, err := p.Keys.load(file)
+	key, err := p.Keys.signing(ctx, name)
 	return sign.Key{Private: key}, err
 }

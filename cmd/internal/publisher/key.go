@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"context"
 	"crypto"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/consign-dev/consign/internal/cli"
 	"github.com/consign-dev/consign/internal/keys"
+	"github.com/consign-dev/consign/internal/kms"
 	"github.com/consign-dev/consign/internal/pkcs11"
 )
 
@@ -55,7 +57,7 @@ func keyGenerateCommand() *cobra.Command {
 
 func keyShowCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "show FILE.pub | show pkcs11:URI",
+		Use:     "show FILE.pub | show URI",
 		Short:   "print the id of a public key, and the key as a policy names it",
 		Example: "  publisher key show acme-signing.pem.pub",
 		Args:    cobra.ExactArgs(1),
@@ -63,12 +65,18 @@ func keyShowCommand() *cobra.Command {
 	}
 }
 
-// publicKey reads a file, or asks a token for the public half of a key in it.
-func publicKey(name string) (crypto.PublicKey, error) {
-	if !pkcs11.IsURI(name) {
+// publicKey reads a file, or asks a token or a KMS for the public half of a key.
+func publicKey(ctx context.Context, name string) (crypto.PublicKey, error) {
+	var signer crypto.Signer
+	var err error
+	switch {
+	case pkcs11.IsURI(name):
+		signer, err = pkcs11.Open(name)
+	case kms.IsURI(name):
+		signer, err = kms.Open(ctx, name)
+	default:
 		return keys.LoadPublic(name)
 	}
-	signer, err := pkcs11.Open(name)
 	if err != nil {
 		return nil, err
 	}
@@ -77,15 +85,15 @@ func publicKey(name string) (crypto.PublicKey, error) {
 
 // publicHalf is publicKey of what names the whole key: of a file, that is the one
 // beside it.
-func publicHalf(name string) (crypto.PublicKey, error) {
-	if !pkcs11.IsURI(name) {
+func publicHalf(ctx context.Context, name string) (crypto.PublicKey, error) {
+	if !pkcs11.IsURI(name) && !kms.IsURI(name) {
 		name = strings.TrimSuffix(name, keys.PublicSuffix) + keys.PublicSuffix
 	}
-	return publicKey(name)
+	return publicKey(ctx, name)
 }
 
 func showKey(cmd *cobra.Command, file string) error {
-	pub, err := publicKey(file)
+	pub, err := publicKey(cmd.Context(), file)
 	if err != nil {
 		if _, statErr := os.Stat(file + keys.PublicSuffix); statErr == nil {
 			err = fmt.Errorf("%w; its public key is in %s%s", err, file, keys.PublicSuffix)

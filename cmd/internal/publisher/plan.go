@@ -131,7 +131,7 @@ func (f *planFlags) directory(cmd *cobra.Command, g *globals, dir string) error 
 	if err != nil {
 		return err
 	}
-	ask, err := f.foretell()
+	ask, err := f.foretell(cmd.Context())
 	if err != nil {
 		return err
 	}
@@ -172,7 +172,7 @@ func (f *planFlags) directory(cmd *cobra.Command, g *globals, dir string) error 
 
 // foretell is what the policy is asked about the evidence that publish would make
 // with the same flags, nil for nothing. Of a key it reads the public half.
-func (f *planFlags) foretell() (*publish.ForetellInput, error) {
+func (f *planFlags) foretell(ctx context.Context) (*publish.ForetellInput, error) {
 	if !f.sign.named() {
 		return nil, nil
 	}
@@ -182,7 +182,7 @@ func (f *planFlags) foretell() (*publish.ForetellInput, error) {
 		return nil, err
 	}
 	if in.Keyless == nil {
-		if in.Signer, err = publicHalf(f.sign.key); err != nil {
+		if in.Signer, err = publicHalf(ctx, f.sign.key); err != nil {
 			return nil, fmt.Errorf("--key: %w", err)
 		}
 	}

@@ -22,7 +22,7 @@ type signFlags struct {
 
 func (f *signFlags) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.key, "key", "", "`FILE` of the key that signs the bundle, or the pkcs11: URI of one in a token (default signing.pem in the key directory)")
+	flags.StringVar(&f.key, "key", "", "`FILE` of the key that signs the bundle, or the URI of one in a token (pkcs11:) or in a KMS (default signing.pem in the key directory)")
 	flags.StringVar(&f.config, "signing-config", "", "sign without a key, by the Sigstore services of this `FILE` (signing_config.json)")
 	flags.StringVar(&f.token, "identity-token", "", "`FILE` with the OpenID Connect token to sign by (default what GitHub Actions or GitLab CI gives)")
 	flags.StringVar(&f.command, "identity-token-command", "", "shell `COMMAND` that prints such a token")
