@@ -3,6 +3,11 @@
 # building them into the cache first if they are not there. The directory is
 # named by the Go version, the module's pinned versions and its own source, so a
 # change of one of them builds again and an unchanged module starts at once.
+#
+# A module may have a file build.env, which adds to ldflags and note and, with
+# own_objects, has its packages compiled into a directory that is deleted after
+# the build. After a build that failed or was killed it is kept, for the next
+# one to go on from.
 set -euo pipefail
 
 module=$1
@@ -11,18 +16,43 @@ cache=${CONSIGN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/consign}
 key=$({
   go env GOVERSION GOOS GOARCH
   cat "$root/$module/go.mod" "$root/$module/go.sum"
-  find "$root/$module" -name '*.go' -print0 | LC_ALL=C sort -z | xargs -0r cat
+  find "$root/$module" \( -name '*.go' -o -name build.env \) -print0 | LC_ALL=C sort -z | xargs -0r cat
 } | sha256sum | cut -c1-16)
 dir=$cache/tools/$module-$key
 
+# build is in the background for its progress to be told: its minutes would be
+# silent otherwise.
+build() {
+  local ldflags='-s -w' own_objects='' note='' objects="$cache/tools/.$module-objects"
+  if [ -f "$root/$module/build.env" ]; then
+    # shellcheck source=/dev/null
+    . "$root/$module/build.env"
+  fi
+  [ -z "$own_objects" ] || export GOCACHE=$objects
+  echo "building the tools of tools/$module into $dir$note" >&2
+  CGO_ENABLED=0 go -C "$root/$module" build -trimpath -buildvcs=false -ldflags "$ldflags" -o "$new/" tool &
+  pid=$!
+  while kill -0 "$pid" 2>/dev/null; do
+    sleep 0.2
+    [ $SECONDS -lt "$next" ] || { echo "building the tools of tools/$module: $((SECONDS / 60)) min" >&2; next=$((next + 60)); }
+  done
+  wait "$pid"
+  pid=''
+  chmod 0755 "$new"
+  mv -T "$new" "$dir"
+  rm -rf "$objects"
+}
+
 if [ ! -d "$dir" ]; then
   mkdir -p "$cache/tools"
-  new=$(mktemp -d "$cache/tools/.$module.XXXXXX")
-  trap 'rm -rf "$new"' EXIT
-  echo "building the tools of tools/$module into $dir" >&2
-  CGO_ENABLED=0 go -C "$root/$module" build -trimpath -buildvcs=false -ldflags '-s -w' -o "$new/" tool
-  chmod 0755 "$new"
-  # Another make may have been faster: its result is the same.
-  mv -T "$new" "$dir" 2>/dev/null || test -d "$dir"
+  # Another make may be building it: its result is the same.
+  exec 9>"$cache/tools/.$module.lock"
+  flock 9
+  if [ ! -d "$dir" ]; then
+    rm -rf "$cache/tools/.$module".??????
+    new=$(mktemp -d "$cache/tools/.$module.XXXXXX") pid='' next=60
+    trap '[ -z "$pid" ] || kill "$pid" 2>/dev/null || true; rm -rf "$new"' EXIT
+    build
+  fi
 fi
 echo "$dir"

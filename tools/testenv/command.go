@@ -30,15 +30,21 @@ func runCommand(ctx context.Context, e *engine, args []string) (code int, err er
 	if err != nil {
 		return 1, err
 	}
+	return follow(ctx, args, variable+"="+address)
+}
+
+// follow runs a command with further variables until it ends or the context
+// does, and returns its exit status.
+func follow(ctx context.Context, args []string, variables ...string) (int, error) {
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), variable+"="+address)
+	cmd.Env = append(os.Environ(), variables...)
 	// A process group of its own, so that an interruption reaches all that the
 	// command has started; it has no terminal to read from.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = gracePeriod
-	err = cmd.Run()
+	err := cmd.Run()
 	if ctx.Err() != nil && cmd.Process != nil {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 	}

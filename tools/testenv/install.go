@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
 // daemonPath is where Debian keeps the daemons and what they start.
@@ -27,11 +28,19 @@ func install(ctx context.Context) error {
 	if find("dockerd") != "" && find("containerd") != "" {
 		return nil
 	}
-	if find("apt-get") == "" {
-		return fmt.Errorf("no Docker engine answers, and neither dockerd nor apt-get is here: install a Docker engine or set %s", variable)
+	if err := installPackages(ctx, "docker.io"); err != nil {
+		return fmt.Errorf("no Docker engine answers (install one or set %s): %w", variable, err)
 	}
-	for _, args := range [][]string{{"update"}, {"install", "-y", "--no-install-recommends", "docker.io"}} {
-		fmt.Fprintln(os.Stderr, "testenv: apt-get", args[0], "(for docker.io)")
+	return nil
+}
+
+// installPackages gets packages of Debian's.
+func installPackages(ctx context.Context, packages ...string) error {
+	if find("apt-get") == "" {
+		return fmt.Errorf("%s is not here, nor apt-get to install it", strings.Join(packages, ", "))
+	}
+	for _, args := range [][]string{{"update"}, append([]string{"install", "-y", "--no-install-recommends"}, packages...)} {
+		fmt.Fprintf(os.Stderr, "testenv: apt-get %s (for %s)\n", args[0], strings.Join(packages, ", "))
 		cmd := exec.CommandContext(ctx, "apt-get", append([]string{"-qq"}, args...)...)
 		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "PATH="+daemonPath)
 		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr

@@ -3,6 +3,7 @@
 //	testenv engine run  --dir DIR -- COMMAND...   run COMMAND with an engine
 //	testenv engine up   --dir DIR                 start one, print its address
 //	testenv engine down --dir DIR                 stop it and remove its data
+//	testenv cluster run --dir DIR -- COMMAND...   run COMMAND with a Kubernetes
 //
 // An engine is a Docker engine. One that can be reached is used as it is: the
 // one that CONSIGN_TEST_ENGINE names, or the machine's own at
@@ -16,8 +17,19 @@
 // testenv is interrupted, the private engine goes with everything it made. If
 // testenv itself is killed, the next one with the same DIR clears up.
 //
-// A private engine needs root; without it, testenv asks sudo (never for a
-// password) for that part alone, and the command runs as the user.
+// A cluster is a Kubernetes of one real node: the programs of tools/kube, which
+// CONSIGN_KUBE_BIN names, with Debian's containerd, runc and network plugins
+// (installed if need be) and an etcd that keeps nothing. The command finds in the
+// directory CONSIGN_TEST_CLUSTER a kubeconfig and init.pid, the process whose network
+// namespace the node is in; a cluster that the variable names already is used as it
+// is. Pods and services can be reached from the machine and reach nothing outside of
+// the cluster. There is no DNS. Every process, mount and interface of a cluster is in
+// namespaces of its own, and so goes whatever happens to testenv; the next one with
+// the same DIR takes away the files of one that was killed. Without a command, the
+// cluster runs until testenv is interrupted.
+//
+// A private engine and a cluster need root; without it, testenv asks sudo (never
+// for a password) for that part alone, and the command runs as the user.
 package main
 
 import (
@@ -33,7 +45,8 @@ import (
 
 const usage = `usage: testenv engine run  --dir DIR -- COMMAND...
        testenv engine up   --dir DIR
-       testenv engine down --dir DIR`
+       testenv engine down --dir DIR
+       testenv cluster run --dir DIR [-- COMMAND...]`
 
 func main() {
 	code, err := run(context.Background(), os.Args[1:], os.Stdout)
@@ -45,14 +58,22 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, stdout io.Writer) (int, error) {
-	if len(args) < 2 || args[0] != "engine" {
+	switch {
+	case len(args) >= 2 && args[0] == "engine":
+		return runEngine(ctx, args[1], args[2:], stdout)
+	case len(args) >= 2 && args[0] == "cluster":
+		return runCluster(ctx, args[1], args[2:])
+	default:
 		return 2, errors.New(usage)
 	}
+}
+
+func runEngine(ctx context.Context, step string, args []string, stdout io.Writer) (int, error) {
 	flags := flag.NewFlagSet("testenv", flag.ContinueOnError)
 	dir := flags.String("dir", "", "directory for the data of a private engine")
 	name := flags.String("name", "engine", "name of a private engine within the directory")
 	group := flags.Int("group", os.Getgid(), "group that may use a private engine")
-	if err := flags.Parse(args[2:]); err != nil || *dir == "" {
+	if err := flags.Parse(args); err != nil || *dir == "" {
 		return 2, errors.New(usage)
 	}
 	abs, err := filepath.Abs(*dir)
@@ -60,7 +81,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) (int, error) {
 		return 1, err
 	}
 	e := newEngine(abs, *name, *group)
-	switch args[1] {
+	switch step {
 	case "up":
 		address, _, err := provide(ctx, e)
 		if err == nil {

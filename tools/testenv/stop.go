@@ -39,7 +39,7 @@ func (e *engine) stop() error {
 	for _, socket := range sockets {
 		_ = os.Remove(socket)
 	}
-	err := errors.Join(e.unmount(), e.removeBridges(bridges), e.removeCgroups(), os.RemoveAll(e.run), os.RemoveAll(e.data))
+	err := errors.Join(e.unmount(), e.removeBridges(bridges), removeControlGroups(e.cgroup()), os.RemoveAll(e.run), os.RemoveAll(e.data))
 	_ = os.Remove(filepath.Dir(e.data)) // unless another engine is there
 	return err
 }
@@ -117,7 +117,7 @@ func (e *engine) processes(program string) []int {
 // killed.
 func (e *engine) contained() []int {
 	var pids []int
-	for _, dir := range e.cgroups() {
+	for _, dir := range controlGroups(e.cgroup()) {
 		raw, _ := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
 		for _, field := range strings.Fields(string(raw)) {
 			if pid, err := strconv.Atoi(field); err == nil && pid > 0 && !ended(pid) {
@@ -191,11 +191,12 @@ func (e *engine) removeBridges(bridges []string) error {
 	return errors.Join(errs...)
 }
 
-// cgroups lists the engine's control groups, outer first, in every hierarchy.
-func (e *engine) cgroups() []string {
+// controlGroups lists a control group and those in it, outer first, in every
+// hierarchy: cgroup v1 has one for each resource, v2 one for all.
+func controlGroups(name string) []string {
 	var dirs []string
-	tops, _ := filepath.Glob("/sys/fs/cgroup/*/" + e.cgroup())
-	for _, top := range append(tops, "/sys/fs/cgroup/"+e.cgroup()) {
+	tops, _ := filepath.Glob("/sys/fs/cgroup/*/" + name)
+	for _, top := range append(tops, "/sys/fs/cgroup/"+name) {
 		_ = filepath.WalkDir(top, func(path string, entry fs.DirEntry, err error) error {
 			if err == nil && entry.IsDir() {
 				dirs = append(dirs, path)
@@ -206,11 +207,11 @@ func (e *engine) cgroups() []string {
 	return dirs
 }
 
-// removeCgroups removes the engine's control groups, which are empty once its
-// processes are gone, inner first.
-func (e *engine) removeCgroups() error {
+// removeControlGroups removes control groups that have no processes any more,
+// inner first.
+func removeControlGroups(name string) error {
 	var errs []error
-	for _, dir := range slices.Backward(e.cgroups()) {
+	for _, dir := range slices.Backward(controlGroups(name)) {
 		if err := unix.Rmdir(dir); err != nil && !errors.Is(err, unix.ENOENT) {
 			errs = append(errs, fmt.Errorf("remove control group %s: %w", dir, err))
 		}

@@ -1,0 +1,79 @@
+package kubetest
+
+import (
+	"crypto/rand"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// Namespace is a test's own namespace in the cluster. It goes with the test; one that
+// fails prints first what the cluster has to say about it.
+type Namespace struct {
+	Name       string
+	Kubeconfig string // path of an administrator's configuration
+	t          testing.TB
+}
+
+// New makes a namespace for a test.
+func New(t testing.TB) *Namespace {
+	t.Helper()
+	n := &Namespace{Name: "test-" + strings.ToLower(rand.Text()[:10]), Kubeconfig: Kubeconfig(t), t: t}
+	n.Kubectl("create", "namespace", n.Name)
+	t.Cleanup(func() {
+		if t.Failed() {
+			n.explain()
+		}
+		n.Kubectl("delete", "namespace", n.Name, "--timeout", "2m")
+	})
+	return n
+}
+
+// Kubectl runs kubectl in the namespace and returns what it prints. It has to
+// succeed.
+func (n *Namespace) Kubectl(args ...string) string {
+	n.t.Helper()
+	out, err := n.TryKubectl(args...)
+	if err != nil {
+		n.t.Fatalf("kubectl %s: %v: %s", strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+// TryKubectl is Kubectl for commands that may fail. What it returns has both outputs
+// if it does.
+func (n *Namespace) TryKubectl(args ...string) (string, error) {
+	n.t.Helper()
+	return output(kubectl(n.t, append([]string{"--namespace", n.Name}, args...)...))
+}
+
+// Apply gives the cluster objects, in YAML or JSON.
+func (n *Namespace) Apply(manifest string) {
+	n.t.Helper()
+	cmd := kubectl(n.t, "--namespace", n.Name, "apply", "--filename", "-")
+	cmd.Stdin = strings.NewReader(manifest)
+	if out, err := output(cmd); err != nil {
+		n.t.Fatalf("kubectl apply: %v: %s\n%s", err, out, manifest)
+	}
+}
+
+// output is what a command prints: on standard output, and on both if it fails.
+func output(cmd *exec.Cmd) (string, error) {
+	var out, problems strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &problems
+	err := cmd.Run()
+	if err != nil {
+		out.WriteString(problems.String())
+	}
+	return out.String(), err
+}
+
+// explain prints the state of the namespace.
+func (n *Namespace) explain() {
+	for _, args := range [][]string{
+		{"get", "all", "--output", "wide"}, {"get", "events", "--sort-by", ".lastTimestamp"}, {"describe", "pods"},
+	} {
+		out, err := n.TryKubectl(args...)
+		n.t.Logf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
