@@ -24,7 +24,6 @@ type nodeRunner struct {
 	network network
 	cgroup  string
 	group   int
-	tokens  map[string]string // by user
 	api     *api
 	ended   chan error // of a program
 }
