@@ -42,11 +42,17 @@ SIGSTORE = sigstore="$$(tools/tool.sh sigstore)"; export CONSIGN_SIGSTORE_BIN="$
 # cosign is a matter of minutes to build, so no test that "make test" runs needs it.
 COSIGN = cosign="$$(tools/tool.sh cosign)"; export CONSIGN_COSIGN_BIN="$$cosign"
 ENGINE = go run ./tools/testenv engine run --dir "$(CACHE)" --
+KUBE = kube="$$(tools/tool.sh kube)"; export CONSIGN_KUBE_BIN="$$kube"
+CLUSTER = go run ./tools/testenv cluster run --dir "$(CACHE)" --
+# What tests with a Kubernetes: without these, and without a pattern of packages, a
+# narrowed run neither builds nor starts one.
+CLUSTER_PACKAGES := ./internal/kubetest ./tools/testenv
+needs_cluster = $(or $(findstring ...,$(ARGS)),$(filter $(CLUSTER_PACKAGES),$(ARGS)))
 
 # What "make release" builds for, as GOARCH or GOARCH-GOARM.
 RELEASE := amd64 arm64 arm-7
 
-.PHONY: help build install release check test mutants goldens pkcs11 publisher-pkcs11 demo bench fuzz soak interop clean
+.PHONY: help build install release check test mutants goldens kubebox cluster pkcs11 publisher-pkcs11 demo bench fuzz soak interop clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,9 +86,9 @@ install: ## install the programs and systemd units under DESTDIR and PREFIX (aft
 
 # tools/sigstore is left out: what tidy makes of it differs with the module proxy,
 # since a test of Fulcio's, which is neither built nor run here, imports a module
-# that not all of them serve. tools/cosign is left out because tidy would fetch what
-# the tests of every cloud's SDK import. A build that is not tidy fails in
-# tools/tool.sh.
+# that not all of them serve. tools/cosign and tools/kube are left out because
+# tidy would fetch what the tests of every cloud's SDK, and those of Kubernetes,
+# import. A build that is not tidy fails in tools/tool.sh.
 check: ## formatting, vet, staticcheck, tidy modules, import rules (no engine needed)
 	@echo "check: gofmt"; files=$$(gofmt -l .); test -z "$$files" || { echo "run gofmt -w on:" $$files >&2; exit 1; }
 	@echo "check: shell"; for f in .ci/run demo/*.sh tools/*.sh; do bash -n "$$f"; done
@@ -93,15 +99,21 @@ check: ## formatting, vet, staticcheck, tidy modules, import rules (no engine ne
 
 # The rows that the last commit changed are mutated first; a narrowed run leaves
 # them out.
-test: build ## every test, with a Docker engine; ARGS='-run X ./internal/y' narrows it
+test: build ## every test, with a Docker engine and a Kubernetes; ARGS='-run X ./internal/y' narrows it
 	@$(if $(filter ./...,$(ARGS)),! git rev-parse --verify --quiet HEAD~1 >/dev/null 2>&1 || { $(TOOLS); go run ./tools/mutants -since HEAD~1; })
 	@tools/pkcs11.sh
-	@$(TOOLS); $(ENGINE) go run ./tools/testsummary $(if $(SUMMARY),-summary '$(SUMMARY)') -- -timeout 30m $(ARGS)
+	@$(TOOLS); $(if $(needs_cluster),$(KUBE);) $(ENGINE) $(if $(needs_cluster),$(CLUSTER)) go run ./tools/testsummary $(if $(SUMMARY),-summary '$(SUMMARY)') -- -timeout 30m $(ARGS)
 
 # ROWS='T3 C2' names rows; without it, SINCE=HEAD~1 leaves out what is as it was at
 # that commit.
 mutants: ## take each defence out of a copy, where the tests of its attack must fail
 	@$(TOOLS); go run ./tools/mutants $(if $(SINCE),-since '$(SINCE)') $(ROWS)
+
+kubebox: ## build the Kubernetes of the tests, print where it is (20 minutes of CPU time, once)
+	@tools/tool.sh kube
+
+cluster: ## start a Kubernetes, say how tests use it, stop it on interrupt
+	@$(KUBE); $(CLUSTER)
 
 demo: build ## the whole story on this machine, attacks included
 	@$(SIGSTORE); $(ENGINE) go run ./tools/sigstoreenv -job tag=refs/tags/v1.2.2 -job branch=refs/heads/main -- demo/demo.sh
@@ -114,7 +126,7 @@ fuzz: ## fuzz every parser for FUZZTIME, here 2m
 	@tools/fuzz.sh '$(FUZZTIME)'
 
 soak: build ## fuzz every parser for FUZZTIME, then repeat the tests for SOAK
-	@$(TOOLS); $(ENGINE) tools/soak.sh '$(FUZZTIME)' '$(SOAK)'
+	@$(TOOLS); $(KUBE); $(ENGINE) $(CLUSTER) tools/soak.sh '$(FUZZTIME)' '$(SOAK)'
 
 goldens: ## sign the checked-in test bundles anew, with a real private Sigstore
 	@$(TOOLS); $(COSIGN); go run ./tools/goldens
