@@ -113,6 +113,7 @@ spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
 `
 
 func TestApplicationFromRegistryRuns(t *testing.T) {
+	t.Parallel()
 	n := kubetest.New(t)
 	n.Apply(fmt.Sprintf(web, serveHello(t)))
 	n.Kubectl("rollout", "status", "deployment/web", "--timeout", "2m")
@@ -164,6 +165,7 @@ func get(t *testing.T, address string) string {
 
 // An image that no registry of the cluster has is not looked for anywhere else.
 func TestNothingIsPulledFromOutside(t *testing.T) {
+	t.Parallel()
 	n := kubetest.New(t)
 	n.Kubectl("run", "lost", "--image", "docker.io/library/busybox:1.36", "--image-pull-policy", "IfNotPresent", "--restart", "Never")
 	n.Kubectl("wait", "pod/lost", "--for", "jsonpath={.status.containerStatuses[0].state.waiting.reason}=ErrImagePull", "--timeout", "2m")

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Namespace is a test's own namespace in the cluster. It goes with the test; one that
-// fails prints first what the cluster has to say about it.
+// Namespace is a test's own namespace in the cluster. It is deleted after the test;
+// one that fails prints first what the cluster has to say about it.
 type Namespace struct {
 	Name       string
 	Kubeconfig string // path of an administrator's configuration
@@ -24,7 +24,8 @@ func New(t testing.TB) *Namespace {
 		if t.Failed() {
 			n.explain()
 		}
-		n.Kubectl("delete", "namespace", n.Name, "--timeout", "2m")
+		// The cluster takes seconds for it, which nobody needs to wait for.
+		n.Kubectl("delete", "namespace", n.Name, "--wait=false")
 	})
 	return n
 }

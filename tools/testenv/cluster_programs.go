@@ -40,7 +40,8 @@ func (n *nodeRunner) startControl(ctx context.Context) error {
 	return errors.Join(
 		n.kube("kube-controller-manager", append(credentials("kube-controller-manager"),
 			"--use-service-account-credentials", "--service-account-private-key-file", pki("accounts.key"),
-			"--root-ca-file", pki("ca.crt"), "--service-cluster-ip-range", n.network.services())...),
+			"--root-ca-file", pki("ca.crt"), "--service-cluster-ip-range", n.network.services(),
+			"--flex-volume-plugin-dir", "/run/volume-plugins")...),
 		n.kube("kube-scheduler", credentials("kube-scheduler")...),
 	)
 }

@@ -150,11 +150,13 @@ func (r *running) traces(t *testing.T) []string {
 	return append(out, controlGroups(r.cgroup())...)
 }
 
-// awaitGone waits until a cluster that clears up has nothing on the machine.
-func (r *running) awaitGone(t *testing.T) {
+// awaitGone waits until a cluster that is ending has nothing on the machine, and
+// clears up meanwhile.
+func (r *running) awaitGone(t *testing.T, clear func()) {
 	t.Helper()
 	var left []string
 	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		clear()
 		if left = r.traces(t); len(left) == 0 {
 			return
 		}
@@ -183,33 +185,31 @@ func TestClustersSideBySideLeaveNothingBehind(t *testing.T) {
 		return
 	}
 	before, dir := settings(t), t.TempDir()
-	waits := []func() *running{startRunning(t, dir), startRunning(t, dir), startRunning(t, dir)}
-	interrupted, killed, serverKilled := waits[0](), waits[1](), waits[2]()
-
-	if err := interrupted.testenv.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	_ = interrupted.testenv.Wait()
-	if code := interrupted.testenv.ProcessState.ExitCode(); code != 130 {
-		t.Errorf("the interrupted testenv ends with %d", code)
-	}
-	if left := interrupted.traces(t); len(left) > 0 {
-		t.Errorf("left behind by one that was interrupted: %q", left)
-	}
+	waits := []func() *running{startRunning(t, dir), startRunning(t, dir)}
+	killed, serverKilled := waits[0](), waits[1]()
 
 	if err := killed.testenv.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	killed.awaitGone(t)
+	killed.awaitGone(t, func() {})
 
-	// Nobody is left to clear up the files, so the next one does.
+	// Nobody is left to clear up the files, so the next one does, once the threads of
+	// the killed one are all gone.
 	if err := syscall.Kill(serverKilled.server, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	if err := newCluster(dir, "next", os.Getgid()).sweepClusters(); err != nil {
-		t.Error(err)
+	serverKilled.awaitGone(t, func() {
+		if err := newCluster(dir, "next", os.Getgid()).sweepClusters(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := serverKilled.testenv.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
 	}
-	serverKilled.awaitGone(t)
+	_ = serverKilled.testenv.Wait()
+	if code := serverKilled.testenv.ProcessState.ExitCode(); code != 130 {
+		t.Errorf("the interrupted testenv ends with %d", code)
+	}
 
 	if after := settings(t); after != before {
 		t.Errorf("settings of the machine were %s and are %s", before, after)
