@@ -20,7 +20,7 @@ func (n *nodeRunner) startControl(ctx context.Context) error {
 		n.kube("etcd", "--data-dir", "/var/lib/etcd", "--unsafe-no-fsync", "--log-level", "warn",
 			"--listen-client-urls", "http://127.0.0.1:2379", "--advertise-client-urls", "http://127.0.0.1:2379",
 			"--listen-peer-urls", "http://127.0.0.1:2380"),
-		n.kube("kube-apiserver", "--etcd-servers", "http://127.0.0.1:2379", "--endpoint-reconciler-type", "none",
+		n.kube("kube-apiserver", "--etcd-servers", "http://127.0.0.1:2379",
 			"--advertise-address", n.network.node(), "--secure-port", apiPort, "--service-cluster-ip-range", n.network.services(),
 			"--tls-cert-file", pki("apiserver.crt"), "--tls-private-key-file", pki("apiserver.key"), "--cert-dir", pki("apiserver"),
 			"--client-ca-file", pki("ca.crt"), "--token-auth-file", pki("tokens.csv"), "--authorization-mode", "Node,RBAC",

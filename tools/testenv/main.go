@@ -22,8 +22,8 @@
 // (installed if need be) and an etcd that keeps nothing. The command finds in the
 // directory CONSIGN_TEST_CLUSTER a kubeconfig and init.pid, the process whose network
 // namespace the node is in; a cluster that the variable names already is used as it
-// is. Pods and services can be reached from the machine and reach nothing outside of
-// the cluster. There is no DNS. Every process, mount and interface of a cluster is in
+// is. Pods and services can be reached from the machine and have no route to its
+// networks. There is no DNS. Every process, mount and interface of a cluster is in
 // namespaces of its own, and so goes whatever happens to testenv; the next one with
 // the same DIR takes away the files of one that was killed. Without a command, the
 // cluster runs until testenv is interrupted.
