@@ -68,14 +68,19 @@ func unmarshal(data []byte, out any, open bool, lim Limits) error {
 	if err := check(data, t.Elem(), open, lim); err != nil {
 		return err
 	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	if !open {
-		dec.DisallowUnknownFields()
-	}
-	if err := dec.Decode(out); err != nil {
+	if err := decode(data, out, open); err != nil {
 		return reason.New(reason.Malformed, "%w", decodeError(err))
 	}
 	return nil
+}
+
+func decode(data []byte, out any, open bool) error {
+	if open {
+		return json.Unmarshal(data, out)
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	return dec.Decode(out)
 }
 
 func check(data []byte, t reflect.Type, open bool, lim Limits) error {
@@ -86,14 +91,12 @@ func check(data []byte, t reflect.Type, open bool, lim Limits) error {
 	if !utf8.Valid(data) {
 		return reason.New(reason.Malformed, "document is not valid UTF-8")
 	}
-	// The token reader below is laxer than the grammar, so the grammar goes first.
-	if !json.Valid(data) {
-		return reason.New(reason.Malformed, "%w", decodeError(json.Unmarshal(data, new(anything))))
-	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber()
-	w := walker{dec: dec, depth: lim.Depth, open: open}
-	if err := w.value(t, nil, 0); err != nil {
+	w := walker{text: string(data), depth: lim.Depth, open: open, keys: make([]string, 0, 2*fewKeys), place: make(place, 0, fewLevels)}
+	if err := w.document(shapeOf(t)); err != nil {
+		// Of a document that is none, nothing else is worth telling.
+		if syntax := json.Unmarshal(data, new(anything)); syntax != nil {
+			err = decodeError(syntax)
+		}
 		return reason.Wrap(reason.Malformed, err)
 	}
 	return nil

@@ -1,10 +1,9 @@
 package strictjson
 
 import (
-	"encoding"
-	"encoding/json"
 	"fmt"
-	"reflect"
+	"slices"
+	"strings"
 
 	"github.com/consign-dev/consign/internal/fields"
 	"github.com/consign-dev/consign/internal/reason"
@@ -18,156 +17,199 @@ type positioned struct {
 func (e *positioned) Error() string { return fmt.Sprintf("byte %d: %v", e.offset, e.err) }
 func (e *positioned) Unwrap() error { return e.err }
 
-// walker reads the tokens of a document beside the Go type they are meant
-// for. A nil type means that any shape is accepted.
+// walker reads a document once, beside the shape that it is meant to have. It
+// allocates for what is wrong, and for keys that are escaped or many.
 type walker struct {
-	dec   *json.Decoder
+	text  string
+	at    int // the offset of the next byte
 	depth int
 	open  bool // structs need not know every field
+	// keys are those of the objects that are being read, the innermost last.
+	keys []string
+	// place is that of the value that is being read.
+	place place
 }
 
-func (w *walker) value(t reflect.Type, at *place, depth int) error {
-	if depth > w.depth {
-		return reason.New(reason.TooLarge, "%s: nested deeper than %d", at.show(), w.depth)
+const (
+	// fewKeys are compared one by one.
+	fewKeys = 16
+	// fewLevels are what most documents have.
+	fewLevels = 12
+)
+
+// document reads the one value that there is.
+func (w *walker) document(s *shape) error {
+	if err := w.value(s); err != nil {
+		return err
 	}
-	t, nullable := target(t)
-	token, err := w.dec.Token()
-	if err != nil {
-		return decodeError(err)
-	}
-	switch token {
-	case json.Delim('{'):
-		return w.object(t, at, depth)
-	case json.Delim('['):
-		return w.array(t, at, depth)
-	case nil:
-		if !nullable {
-			return fmt.Errorf("%s: is null, a value is needed", at.show())
-		}
+	if w.space(); w.at < len(w.text) {
+		return errGrammar
 	}
 	return nil
 }
 
-func (w *walker) object(t reflect.Type, at *place, depth int) error {
-	childType := w.childrenOf(t)
-	seen := map[string]bool{}
-	for w.dec.More() {
-		token, err := w.dec.Token()
-		if err != nil {
-			return decodeError(err)
-		}
-		key, ok := token.(string)
-		if !ok {
-			return fmt.Errorf("%s: key is not a string", at.show())
-		}
-		if seen[key] {
-			return fmt.Errorf("%s: duplicate key %.100q", at.show(), key)
-		}
-		seen[key] = true
-		child, err := childType(key)
-		if err != nil {
-			return fmt.Errorf("%s: %w", at.show(), err)
-		}
-		if err := w.value(child, &place{in: at, key: key}, depth+1); err != nil {
-			return err
-		}
+func (w *walker) value(s *shape) error {
+	if len(w.place) > w.depth {
+		return reason.New(reason.TooLarge, "%s: nested deeper than %d", w.place, w.depth)
 	}
-	_, err := w.dec.Token()
-	return decodeErrorOrNil(err)
+	switch w.space() {
+	case '{':
+		return w.object(s)
+	case '[':
+		return w.array(s.element())
+	case '"':
+		_, _, err := w.quoted()
+		return err
+	case 't':
+		return w.literal("true")
+	case 'f':
+		return w.literal("false")
+	case 'n':
+		if s != nil && !s.nullable {
+			return fmt.Errorf("%s: is null, a value is needed", w.place)
+		}
+		return w.literal("null")
+	default:
+		return w.number()
+	}
 }
 
-func (w *walker) array(t reflect.Type, at *place, depth int) error {
-	var elem reflect.Type
-	if t != nil && (t.Kind() == reflect.Slice || t.Kind() == reflect.Array) {
-		elem = t.Elem()
-	}
-	for i := 0; w.dec.More(); i++ {
-		if err := w.value(elem, &place{in: at, index: i, element: true}, depth+1); err != nil {
-			return err
-		}
-	}
-	_, err := w.dec.Token()
-	return decodeErrorOrNil(err)
+// inner reads a value one level further down.
+func (w *walker) inner(s *shape, at step) error {
+	w.place = append(w.place, at)
+	err := w.value(s)
+	w.place = w.place[:len(w.place)-1]
+	return err
 }
 
-func decodeErrorOrNil(err error) error {
-	if err == nil {
+func (w *walker) object(s *shape) error {
+	w.at++
+	if w.space() == '}' {
+		w.at++
 		return nil
 	}
-	return decodeError(err)
+	seen := keySet{first: len(w.keys)}
+	for {
+		w.space()
+		key, err := w.key()
+		if err != nil {
+			return err
+		}
+		if !w.isNew(&seen, key) {
+			return fmt.Errorf("%s: duplicate key %.100q", w.place, key)
+		}
+		child, err := w.member(s, key)
+		if err != nil {
+			return fmt.Errorf("%s: %w", w.place, err)
+		}
+		if w.space(); !w.take(':') {
+			return errGrammar
+		}
+		if err := w.inner(child, step{key: key}); err != nil {
+			return err
+		}
+		w.space()
+		switch {
+		case w.take(','):
+		case w.take('}'):
+			w.keys = w.keys[:seen.first]
+			return nil
+		default:
+			return errGrammar
+		}
+	}
 }
 
-// childrenOf returns the rule for the keys of an object that decodes into t.
-func (w *walker) childrenOf(t reflect.Type) func(key string) (reflect.Type, error) {
+// keySet is the keys of one object: those in [walker.keys] from first on, as long
+// as they are few.
+type keySet struct {
+	first int
+	many  map[string]bool
+}
+
+// isNew adds a key to those of an object, unless it is one of them.
+func (w *walker) isNew(s *keySet, key string) bool {
+	own := w.keys[s.first:]
+	if len(own) < fewKeys {
+		if slices.Contains(own, key) {
+			return false
+		}
+		w.keys = append(w.keys, key)
+		return true
+	}
+	if s.many == nil {
+		s.many = make(map[string]bool, 4*fewKeys)
+		for _, k := range own {
+			s.many[k] = true
+		}
+	}
+	if s.many[key] {
+		return false
+	}
+	s.many[key] = true
+	return true
+}
+
+// member returns the shape of what stands under a key of an object.
+func (w *walker) member(s *shape, key string) (*shape, error) {
 	switch {
-	case t != nil && t.Kind() == reflect.Struct:
-		set := fields.Of(t, fields.JSON)
-		return func(key string) (reflect.Type, error) {
-			child, ok := set.Lookup(key)
-			if ok || w.open && !set.Imitated(key) {
-				return child, nil
-			}
-			return nil, fmt.Errorf("%s", fields.Unknown("field", key, set.Names()))
+	case s == nil || s.list:
+		return nil, nil
+	case s.set == nil:
+		return shapeOf(s.each), nil
+	}
+	child, ok := s.set.Lookup(key)
+	if ok || w.open && !s.set.Imitated(key) {
+		return shapeOf(child), nil
+	}
+	return nil, fmt.Errorf("%s", fields.Unknown("field", key, s.set.Names()))
+}
+
+func (w *walker) array(s *shape) error {
+	w.at++
+	if w.space() == ']' {
+		w.at++
+		return nil
+	}
+	for i := 0; ; i++ {
+		if err := w.inner(s, step{index: i, element: true}); err != nil {
+			return err
 		}
-	case t != nil && t.Kind() == reflect.Map:
-		return func(string) (reflect.Type, error) { return t.Elem(), nil }
-	default:
-		return func(string) (reflect.Type, error) { return nil, nil }
-	}
-}
-
-// target strips pointers from t and says whether null may stand for it. A type
-// that decodes itself, and an interface, take any shape.
-func target(t reflect.Type) (_ reflect.Type, nullable bool) {
-	if t == nil {
-		return nil, true
-	}
-	for t.Kind() == reflect.Pointer {
-		if decodesItself(t) {
-			return nil, true
+		w.space()
+		switch {
+		case w.take(','):
+		case w.take(']'):
+			return nil
+		default:
+			return errGrammar
 		}
-		t, nullable = t.Elem(), true
-	}
-	if decodesItself(reflect.PointerTo(t)) {
-		return nil, true
-	}
-	switch t.Kind() {
-	case reflect.Interface:
-		return nil, true
-	case reflect.Map, reflect.Slice:
-		return t, true
-	default:
-		return t, nullable
 	}
 }
 
-func decodesItself(t reflect.Type) bool {
-	return t.Implements(reflect.TypeFor[json.Unmarshaler]()) || t.Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
-}
+// place is where a value stands, from the document down. It is put into words for
+// an error only: most documents have none.
+type place []step
 
-// place is where a value stands. It is put into words for an error only: most
-// documents have none. Nil is the document.
-type place struct {
-	in      *place
+type step struct {
 	key     string
 	index   int
 	element bool // of an array, at index
 }
 
-func (p *place) path() string {
-	switch {
-	case p == nil:
-		return ""
-	case p.element:
-		return fmt.Sprintf("%s[%d]", p.in.path(), p.index)
-	case p.in == nil:
-		return p.key
-	default:
-		return p.in.path() + "." + p.key
+func (p place) String() string {
+	var path strings.Builder
+	for i, s := range p {
+		switch {
+		case s.element:
+			fmt.Fprintf(&path, "[%d]", s.index)
+		case i == 0:
+			path.WriteString(s.key)
+		default:
+			path.WriteString("." + s.key)
+		}
 	}
+	return show(path.String())
 }
-
-func (p *place) show() string { return show(p.path()) }
 
 // show bounds a path, which holds keys that an attacker may have chosen.
 func show(path string) string {
