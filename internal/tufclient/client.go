@@ -146,10 +146,7 @@ func (c *Client) refresh(ctx context.Context, f Fetcher, now time.Time, load fun
 	if err := c.disk.sweep(); err != nil {
 		return nil, err
 	}
-	s, err := newSession(c.disk, f, r, c.identity, now)
-	if err != nil {
-		return nil, err
-	}
+	s := newSession(c.disk, f, r, c.identity, now)
 	if err := s.updateTopLevel(ctx); err != nil {
 		return nil, err
 	}
@@ -211,10 +208,7 @@ func Verify(root []byte, files map[string][]byte, now time.Time) (*Metadata, err
 
 func verify(r *rootDoc, files map[string][]byte, id Identity, now time.Time, late reason.Code) (*Metadata, error) {
 	ctx := context.Background() // the files are in memory
-	s, err := newSession(memory{rootFile(r.head.version): r.raw}, fileSet(files), r, id, now)
-	if err != nil {
-		return nil, err
-	}
+	s := newSession(memory{rootFile(r.head.version): r.raw}, fileSet(files), r, id, now)
 	s.late, s.partial = late, true
 	if err := s.updateTopLevel(ctx); err != nil {
 		return nil, err

@@ -44,17 +44,50 @@ var specVersion = regexp.MustCompile(`^1\.[0-9]{1,4}(\.[0-9]{1,4})?$`)
 // parse checks the form of the document of a role and decodes it. The kind of
 // document is that of T; role is used in messages.
 func parse[T metadata.Roles](role string, data []byte) (*document[T], error) {
+	if err := checkBytes[T](role, data); err != nil {
+		return nil, err
+	}
+	return read[T](role, data)
+}
+
+// admit is [parse] for a document that go-tuf judges, too: what its step read of
+// the bytes is taken over. When the step refuses them, the refusal comes beside the
+// document, so that our own checks can say the exact reason.
+func admit[T metadata.Roles](role string, data []byte, step func([]byte) (*metadata.Metadata[T], error)) (d *document[T], refusal, err error) {
+	if err := checkBytes[T](role, data); err != nil {
+		return nil, nil, err
+	}
+	meta, refusal := step(data)
+	if refusal != nil {
+		d, err = read[T](role, data)
+		return d, refusal, err
+	}
+	d, err = decoded(role, data, meta)
+	return d, nil, err
+}
+
+// checkBytes checks all that must be right before go-tuf sees the bytes.
+func checkBytes[T metadata.Roles](role string, data []byte) error {
 	typ, max := kindOf[T]()
 	if len(data) > max {
-		return nil, reason.New(reason.TooLarge, "%s: document of %d bytes, at most %d are read", quoteRole(role), len(data), max)
+		return reason.New(reason.TooLarge, "%s: document of %d bytes, at most %d are read", quoteRole(role), len(data), max)
 	}
 	if err := checkShape(typ, data, max); err != nil {
-		return nil, refuse(quoteRole(role), err)
+		return refuse(quoteRole(role), err)
 	}
+	return nil
+}
+
+func read[T metadata.Roles](role string, data []byte) (*document[T], error) {
 	meta, err := new(metadata.Metadata[T]).FromBytes(data)
 	if err != nil {
 		return nil, refuse(quoteRole(role), err)
 	}
+	return decoded(role, data, meta)
+}
+
+// decoded checks the form of what go-tuf made of data.
+func decoded[T metadata.Roles](role string, data []byte, meta *metadata.Metadata[T]) (*document[T], error) {
 	d := &document[T]{raw: data, meta: meta, head: headOf(role, any(&meta.Signed))}
 	if err := d.check(); err != nil {
 		return nil, refuse(d.head.name, err)
@@ -97,9 +130,6 @@ func (d *document[T]) check() error {
 	}
 	if !specVersion.MatchString(d.head.spec) {
 		return reason.New(reason.Malformed, "spec_version: %q is not version 1 of TUF", d.head.spec)
-	}
-	if n := len(d.meta.Signatures); n > maxSignatures {
-		return reason.New(reason.TooLarge, "signatures: %d, at most %d are read", n, maxSignatures)
 	}
 	switch s := any(&d.meta.Signed).(type) {
 	case *metadata.RootType:

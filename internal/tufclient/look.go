@@ -19,10 +19,7 @@ func (c *Client) Look(ctx context.Context, f Fetcher, now time.Time) (*Metadata,
 	if err != nil {
 		return nil, err
 	}
-	s, err := newSession(roots, f, r, c.identity, now)
-	if err != nil {
-		return nil, err
-	}
+	s := newSession(roots, f, r, c.identity, now)
 	if err := s.updateTopLevel(ctx); err != nil {
 		return nil, err
 	}

@@ -295,8 +295,8 @@ func TestAttackT27JSONTricks(t *testing.T) {
 		"many signatures": func(_ *testing.T, _ *world, b []byte) []byte {
 			var doc map[string]any
 			_ = json.Unmarshal(b, &doc)
-			for n := range 65 {
-				doc["signatures"] = append(doc["signatures"].([]any), map[string]any{"keyid": strings.Repeat("k", n), "sig": ""})
+			for range 65 { // refused before go-tuf compares each with each other
+				doc["signatures"] = append(doc["signatures"].([]any), map[string]any{"keyid": "k", "sig": ""})
 			}
 			out, _ := json.Marshal(doc)
 			return out
@@ -308,8 +308,12 @@ func TestAttackT27JSONTricks(t *testing.T) {
 			before, honest := d.all(), w.save()
 			w.files["timestamp.json"] = change(t, w, w.files["timestamp.json"])
 			_, err := d.Refresh(context.Background(), w, day0)
-			if !reason.Is(err, reason.Malformed) && !(reason.Is(err, reason.TooLarge) && name == "many signatures") {
-				t.Errorf("%v, want %s", err, reason.Malformed)
+			want := reason.Malformed
+			if name == "many signatures" {
+				want = reason.TooLarge
+			}
+			if !reason.Is(err, want) {
+				t.Errorf("%v, want %s", err, want)
 			}
 			d.unmoved(before, honest)
 		})

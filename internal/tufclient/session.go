@@ -16,8 +16,10 @@ import (
 )
 
 // session is one run of the workflow. It moves from root to targets; each step
-// leaves what it accepted in the state before the next begins. Our own checks
-// come first, for their exact reasons; go-tuf's have the last word.
+// leaves what it accepted in the state before the next begins. go-tuf judges every
+// document, our own checks more of it: the form before go-tuf sees the bytes, the
+// rest after. What go-tuf refuses, our checks refuse first, for their exact
+// reasons; if they do not, its refusal stands.
 type session struct {
 	state   state
 	fetcher Fetcher
@@ -38,20 +40,27 @@ type session struct {
 	// previous is the snapshot seen before this run, if its memory still counts.
 	previous *snapshotDoc
 	roles    map[string]*targetsDoc
+	// edges are what is known of delegations between loaded roles: nil for a role
+	// that is signed as the other wants it.
+	edges map[visit]error
 }
 
-func newSession(st state, f Fetcher, r *rootDoc, id Identity, now time.Time) (*session, error) {
-	trusted, err := trustedmetadata.New(r.raw)
-	if err != nil {
-		return nil, refuse(r.head.name, err)
-	}
-	// go-tuf takes the expiry instant itself as not yet expired; the
-	// specification wants the expiry to be higher than the time.
-	trusted.RefTime = now.UTC().Add(time.Nanosecond)
+func newSession(st state, f Fetcher, r *rootDoc, id Identity, now time.Time) *session {
 	return &session{
-		state: st, fetcher: f, id: id, now: now.UTC(), trusted: trusted, late: reason.Expired,
-		root: r, roles: map[string]*targetsDoc{},
-	}, nil
+		state: st, fetcher: f, id: id, now: now.UTC(), trusted: trustedBy(r, now), late: reason.Expired,
+		root: r, roles: map[string]*targetsDoc{}, edges: map[visit]error{},
+	}
+}
+
+// trustedBy is trustedmetadata.New of the bytes of a root that [loadRoot] read, and
+// verified by itself, with the functions of go-tuf that New calls.
+func trustedBy(r *rootDoc, now time.Time) *trustedmetadata.TrustedMetadata {
+	return &trustedmetadata.TrustedMetadata{
+		Root: r.meta, Targets: map[string]*metadata.Metadata[metadata.TargetsType]{},
+		// go-tuf takes the expiry instant itself as not yet expired; the
+		// specification wants the expiry to be higher than the time.
+		RefTime: now.UTC().Add(time.Nanosecond),
+	}
 }
 
 func (s *session) updateTopLevel(ctx context.Context) error {
@@ -149,32 +158,38 @@ func (s *session) equivocation(role, name string, seen, served []byte) error {
 // stored returns the newest document of a top-level role that was seen before,
 // nil when there is none or when a new root has put it out of office. A file
 // that no root of the chain vouches for was not written by us.
-func stored[T metadata.Roles](s *session, role string) (*document[T], error) {
+//
+// step is go-tuf's; when it refuses a document of the present root, that comes
+// beside it.
+func stored[T metadata.Roles](s *session, role string, step func([]byte) (*metadata.Metadata[T], error)) (d *document[T], refused, err error) {
 	name := currentFile(role)
 	_, max := kindOf[T]()
 	data, err := s.state.read(name, int64(max))
 	if err != nil || data == nil {
-		return nil, err
+		return nil, nil, err
 	}
-	d, err := parse[T](role, data)
+	d, refused, err = admit(role, data, step)
 	if err != nil {
-		return nil, damaged(s.state.path(name), err)
+		return nil, nil, damaged(s.state.path(name), err)
+	}
+	if refused == nil {
+		return d, nil, nil
 	}
 	refusal := verifySigned(s.root.meta, role, d)
 	if refusal == nil {
-		return d, nil
+		return d, refused, nil
 	}
 	for v := s.root.head.version - 1; v > 0; v-- {
 		raw, err := s.state.read(rootFile(v), MaxRoot)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if raw == nil {
 			break
 		}
 		if old, err := loadRoot(metadata.ROOT, raw); err == nil && verifySigned(old.meta, role, d) == nil {
-			return nil, nil
+			return nil, nil, nil
 		}
 	}
-	return nil, damaged(s.state.path(name), refusal)
+	return nil, nil, damaged(s.state.path(name), refusal)
 }

@@ -104,6 +104,10 @@ func checkShape(typ string, data []byte, max int) error {
 	if err := envelope.check("", v); err != nil {
 		return err
 	}
+	// go-tuf compares each with each other as it reads them.
+	if n := len(v.(map[string]any)["signatures"].([]any)); n > maxSignatures {
+		return reason.New(reason.TooLarge, "signatures: %d, at most %d are read", n, maxSignatures)
+	}
 	return checkNumbers("", v)
 }
 

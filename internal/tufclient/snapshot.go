@@ -11,15 +11,15 @@ import (
 
 // updateSnapshot is TUF 1.0.34 section 5.5.
 func (s *session) updateSnapshot(ctx context.Context) error {
-	seen, err := stored[metadata.SnapshotType](s, metadata.SNAPSHOT)
+	seen, refusal, err := stored(s, metadata.SNAPSHOT, s.judgeSnapshot(true))
 	if err != nil {
 		return err
 	}
 	want := listed(s.timestamp.meta.Signed.Meta, metadata.SNAPSHOT)
 	if seen != nil {
 		s.previous = seen
-		if _, err := s.trusted.UpdateSnapshot(seen.raw, true); err != nil && !intermediate(err) {
-			return damaged(s.state.path(currentFile(metadata.SNAPSHOT)), err)
+		if refusal != nil && !intermediate(refusal) {
+			return damaged(s.state.path(currentFile(metadata.SNAPSHOT)), refusal)
 		}
 		if fits(want, seen) {
 			s.snapshot = seen
@@ -44,13 +44,22 @@ func fits[T metadata.Roles](want *metadata.MetaFiles, d *document[T]) bool {
 	return d.head.version == want.Version && want.VerifyLengthHashes(d.raw) == nil
 }
 
+// judgeSnapshot is go-tuf's step, for a snapshot that is stored or not.
+func (s *session) judgeSnapshot(stored bool) func([]byte) (*metadata.Metadata[metadata.SnapshotType], error) {
+	return func(data []byte) (*metadata.Metadata[metadata.SnapshotType], error) {
+		return s.trusted.UpdateSnapshot(data, stored)
+	}
+}
+
 func (s *session) acceptSnapshot(data []byte, version int64) error {
-	d, err := parse[metadata.SnapshotType](metadata.SNAPSHOT, data)
+	d, refusal, err := admit(metadata.SNAPSHOT, data, s.judgeSnapshot(false))
 	if err != nil {
 		return err
 	}
-	if err := verifySigned(s.root.meta, metadata.SNAPSHOT, d); err != nil {
-		return err
+	if refusal != nil {
+		if err := verifySigned(s.root.meta, metadata.SNAPSHOT, d); err != nil {
+			return err
+		}
 	}
 	if err := checkVersion(d.head, version); err != nil {
 		return err
@@ -63,8 +72,8 @@ func (s *session) acceptSnapshot(data []byte, version int64) error {
 	if err := s.checkExpiry(d.head, true); err != nil {
 		return err
 	}
-	if _, err := s.trusted.UpdateSnapshot(data, false); err != nil {
-		return refuse(d.head.name, err)
+	if refusal != nil {
+		return refuse(d.head.name, refusal)
 	}
 	s.snapshot = d
 	return s.state.write(currentFile(metadata.SNAPSHOT), data)

@@ -14,32 +14,78 @@ import (
 // through which it was reached: a role that two others delegate to may have
 // other keys in each. TUF 1.0.34 section 5.6.
 func (s *session) role(ctx context.Context, role, from string) (*targetsDoc, error) {
-	by := s.delegator(from)
 	if d, ok := s.roles[role]; ok {
-		return d, verifySigned(by, role, d)
+		return d, s.vouches(from, role)
 	}
 	want := listed(s.snapshot.meta.Signed.Meta, role)
 	if want == nil {
 		return nil, reason.New(reason.Malformed, "%s does not list role %s", s.snapshot.head.name, quoteRole(role))
 	}
-	seen, err := s.storedRole(role)
+	// The snapshot says which bytes are current, so a stored file that cannot be
+	// read is only fetched again.
+	seen, err := s.state.read(currentFile(role), MaxTargets)
 	if err != nil {
 		return nil, err
 	}
-	if seen != nil && fits(want, seen) && verifySigned(by, role, seen) == nil {
-		return seen, s.admitRole(role, from, seen, false)
+	if seen != nil && want.VerifyLengthHashes(seen) == nil {
+		d, refusal, err := s.judgeRole(role, from, seen)
+		if err == nil && d.head.version == want.Version && s.signed(role, from, d, refusal == nil) == nil {
+			return d, s.admitRole(role, from, d, refusal, false)
+		}
 	}
-	d, err := s.fetchRole(ctx, role, by, want)
+	data, err := s.fetchListed(ctx, role, want, MaxTargets)
 	if err != nil {
 		return nil, err
 	}
-	if s.contradicts(role, by, seen, d) {
-		return nil, s.equivocation(role, d.head.name, seen.raw, d.raw)
+	return s.acceptRole(role, from, data, seen, want.Version)
+}
+
+// acceptRole judges a fetched document; seen is the stored one, nil for none.
+func (s *session) acceptRole(role, from string, data, seen []byte, version int64) (*targetsDoc, error) {
+	d, refusal, err := s.judgeRole(role, from, data)
+	if err != nil {
+		return nil, err
 	}
-	if err := s.admitRole(role, from, d, true); err != nil {
+	if err := s.signed(role, from, d, refusal == nil); err != nil {
+		return nil, err
+	}
+	if err := checkVersion(d.head, version); err != nil {
+		return nil, err
+	}
+	if s.contradicts(role, from, seen, d) {
+		return nil, s.equivocation(role, d.head.name, seen, d.raw)
+	}
+	if err := s.admitRole(role, from, d, refusal, true); err != nil {
 		return nil, err
 	}
 	return d, s.state.write(currentFile(role), d.raw)
+}
+
+func (s *session) judgeRole(role, from string, data []byte) (*targetsDoc, error, error) {
+	return admit(role, data, func(data []byte) (*metadata.Metadata[metadata.TargetsType], error) {
+		return s.trusted.UpdateDelegatedTargets(data, role, from)
+	})
+}
+
+// signed checks the signatures of d as the delegation of from wants them, unless
+// go-tuf just did.
+func (s *session) signed(role, from string, d *targetsDoc, verified bool) error {
+	if verified {
+		return nil
+	}
+	return verifySigned(s.delegator(from), role, d)
+}
+
+// vouches reports whether a loaded role verifies against the delegation of another.
+// Neither changes any more, so it is found out once.
+func (s *session) vouches(from, role string) error {
+	edge := visit{role, from}
+	err, known := s.edges[edge]
+	if !known {
+		err = verifySigned(s.delegator(from), role, s.roles[role])
+		s.edges[edge] = err
+	}
+	return err
 }
 
 func (s *session) delegator(name string) delegator {
@@ -49,59 +95,35 @@ func (s *session) delegator(name string) delegator {
 	return s.roles[name].meta
 }
 
-// storedRole reads a targets role from the state. The snapshot says which
-// bytes are current, so a file that cannot be read is only fetched again.
-func (s *session) storedRole(role string) (*targetsDoc, error) {
-	data, err := s.state.read(currentFile(role), MaxTargets)
-	if err != nil || data == nil {
-		return nil, err
-	}
-	d, err := parse[metadata.TargetsType](role, data)
-	if err != nil {
-		return nil, nil
-	}
-	return d, nil
-}
-
-func (s *session) fetchRole(ctx context.Context, role string, by delegator, want *metadata.MetaFiles) (*targetsDoc, error) {
-	data, err := s.fetchListed(ctx, role, want, MaxTargets)
-	if err != nil {
-		return nil, err
-	}
-	d, err := parse[metadata.TargetsType](role, data)
-	if err != nil {
-		return nil, err
-	}
-	if err := verifySigned(by, role, d); err != nil {
-		return nil, err
-	}
-	return d, checkVersion(d.head, want.Version)
-}
-
 // contradicts reports whether d and the stored document are two contents of
 // one version. The stored one must be signed by keys that are in office, and
 // the previous snapshot must have listed that version: after a recovery from
 // fast-forwarded versions, numbers are used again rightly.
-func (s *session) contradicts(role string, by delegator, seen, d *targetsDoc) bool {
-	if seen == nil || s.previous == nil || seen.head.version != d.head.version {
+func (s *session) contradicts(role, from string, stored []byte, d *targetsDoc) bool {
+	if stored == nil || s.previous == nil {
 		return false
 	}
 	before := listed(s.previous.meta.Signed.Meta, role)
-	return before != nil && before.Version == d.head.version && verifySigned(by, role, seen) == nil && !sameSigned(seen, d)
+	if before == nil || before.Version != d.head.version {
+		return false
+	}
+	seen, err := parse[metadata.TargetsType](role, stored)
+	return err == nil && seen.head.version == d.head.version && verifySigned(s.delegator(from), role, seen) == nil && !sameSigned(seen, d)
 }
 
-// admitRole makes the last checks and hands d to go-tuf.
-func (s *session) admitRole(role, from string, d *targetsDoc, fetched bool) error {
+// admitRole makes the last checks, of which the last is what go-tuf said.
+func (s *session) admitRole(role, from string, d *targetsDoc, refusal error, fetched bool) error {
 	if err := checkIdentity(d.head, s.id); err != nil {
 		return err
 	}
 	if err := s.checkExpiry(d.head, fetched); err != nil {
 		return err
 	}
-	if _, err := s.trusted.UpdateDelegatedTargets(d.raw, role, from); err != nil {
-		return refuse(d.head.name, err)
+	if refusal != nil {
+		return refuse(d.head.name, refusal)
 	}
 	s.roles[role] = d
+	s.edges[visit{role, from}] = nil
 	return nil
 }
 

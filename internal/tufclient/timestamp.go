@@ -1,6 +1,7 @@
 package tufclient
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"time"
@@ -12,67 +13,97 @@ import (
 
 // updateTimestamp is TUF 1.0.34 section 5.4.
 func (s *session) updateTimestamp(ctx context.Context) error {
-	seen, err := stored[metadata.TimestampType](s, metadata.TIMESTAMP)
+	seen, err := s.seenTimestamp()
 	if err != nil {
 		return err
 	}
-	if seen != nil {
-		if err := checkIdentity(seen.head, s.id); err != nil {
-			return damaged(s.state.path(currentFile(metadata.TIMESTAMP)), err)
-		}
-		if err := s.admitTimestamp(seen); err != nil && !errors.Is(err, &metadata.ErrExpiredMetadata{}) {
-			return damaged(s.state.path(currentFile(metadata.TIMESTAMP)), err)
-		}
-	}
-	d, err := s.fetchTimestamp(ctx)
-	if err != nil {
+	data, err := s.fetch(ctx, metadata.TIMESTAMP, 0, MaxTimestamp)
+	switch {
+	case err != nil:
 		return err
+	case seen == nil:
+		return s.firstTimestamp(data)
+	case bytes.Equal(data, seen.raw): // which was verified just now, by the same root
+		return s.checkExpiry(seen.head, false)
+	default:
+		return s.nextTimestamp(seen, data)
 	}
-	if seen != nil {
-		same, err := s.compareTimestamp(seen, d)
-		if err != nil {
-			return err
-		}
-		if same {
-			return s.checkExpiry(seen.head, false)
-		}
-	}
-	if err := s.checkExpiry(d.head, true); err != nil {
-		return err
-	}
-	if err := s.admitTimestamp(d); err != nil {
-		return refuse(d.head.name, err)
-	}
-	return s.state.write(currentFile(metadata.TIMESTAMP), d.raw)
 }
 
-// admitTimestamp hands d to go-tuf. One that has expired stands, too, for the
-// comparison with what comes after it.
-func (s *session) admitTimestamp(d *timestampDoc) error {
-	_, err := s.trusted.UpdateTimestamp(d.raw)
-	if err == nil || errors.Is(err, &metadata.ErrExpiredMetadata{}) {
-		s.timestamp = d
+// seenTimestamp returns the newest timestamp that was accepted, nil for none. One
+// that has expired stands, too, for the comparison with what comes after it.
+func (s *session) seenTimestamp() (*timestampDoc, error) {
+	seen, refusal, err := stored(s, metadata.TIMESTAMP, s.trusted.UpdateTimestamp)
+	if err != nil || seen == nil {
+		return nil, err
 	}
+	if err := checkIdentity(seen.head, s.id); err != nil {
+		return nil, damaged(s.state.path(currentFile(metadata.TIMESTAMP)), err)
+	}
+	if refusal != nil && !errors.Is(refusal, &metadata.ErrExpiredMetadata{}) {
+		return nil, damaged(s.state.path(currentFile(metadata.TIMESTAMP)), refusal)
+	}
+	s.timestamp = seen
+	return seen, nil
+}
+
+// firstTimestamp judges a timestamp that nothing is compared with.
+func (s *session) firstTimestamp(data []byte) error {
+	d, refusal, err := admit(metadata.TIMESTAMP, data, s.trusted.UpdateTimestamp)
+	if err != nil {
+		return err
+	}
+	if err := s.checkTimestamp(d, refusal == nil); err != nil {
+		return err
+	}
+	return s.keepTimestamp(d, refusal)
+}
+
+// nextTimestamp judges one that is not the one seen before.
+func (s *session) nextTimestamp(seen *timestampDoc, data []byte) error {
+	d, err := parse[metadata.TimestampType](metadata.TIMESTAMP, data)
+	if err != nil {
+		return err
+	}
+	if err := s.checkTimestamp(d, false); err != nil {
+		return err
+	}
+	same, err := s.compareTimestamp(seen, d)
+	if err != nil {
+		return err
+	}
+	if same {
+		return s.checkExpiry(seen.head, false)
+	}
+	// go-tuf reads it once more, since it is asked after our comparison only.
+	_, refusal := s.trusted.UpdateTimestamp(data)
+	return s.keepTimestamp(d, refusal)
+}
+
+// checkTimestamp checks who signed a timestamp, unless go-tuf just did, and what it
+// says of itself.
+func (s *session) checkTimestamp(d *timestampDoc, verified bool) error {
+	if !verified {
+		if err := verifySigned(s.root.meta, metadata.TIMESTAMP, d); err != nil {
+			return err
+		}
+	}
+	if err := checkIdentity(d.head, s.id); err != nil {
+		return err
+	}
+	_, err := signedAt(d.head, s.id)
 	return err
 }
 
-func (s *session) fetchTimestamp(ctx context.Context) (*timestampDoc, error) {
-	data, err := s.fetch(ctx, metadata.TIMESTAMP, 0, MaxTimestamp)
-	if err != nil {
-		return nil, err
+func (s *session) keepTimestamp(d *timestampDoc, refusal error) error {
+	if err := s.checkExpiry(d.head, true); err != nil {
+		return err
 	}
-	d, err := parse[metadata.TimestampType](metadata.TIMESTAMP, data)
-	if err != nil {
-		return nil, err
+	if refusal != nil {
+		return refuse(d.head.name, refusal)
 	}
-	if err := verifySigned(s.root.meta, metadata.TIMESTAMP, d); err != nil {
-		return nil, err
-	}
-	if err := checkIdentity(d.head, s.id); err != nil {
-		return nil, err
-	}
-	_, err = signedAt(d.head, s.id)
-	return d, err
+	s.timestamp = d
+	return s.state.write(currentFile(metadata.TIMESTAMP), d.raw)
 }
 
 // compareTimestamp judges a served timestamp by the one seen before and
