@@ -125,13 +125,17 @@ const Snapshot = "snapshot"
 // too-large and names the field.
 func Parse(data []byte) (*TrustPolicy, error) {
 	var p TrustPolicy
-	if err := strictyaml.Unmarshal(data, &p, strictyaml.Default); err != nil {
+	root, err := strictyaml.Node(data, strictyaml.Default)
+	if err == nil {
+		err = strictyaml.Decode(root, &p)
+	}
+	if err != nil {
 		return nil, reason.Wrap(reason.Malformed, fmt.Errorf("trust policy: %w", err))
 	}
 	if err := p.validate(); err != nil {
 		return nil, reason.Wrap(reason.Malformed, fmt.Errorf("trust policy: %w", err))
 	}
-	if err := checkWritten(data); err != nil {
+	if err := checkWritten(root); err != nil {
 		return nil, reason.Wrap(reason.Malformed, fmt.Errorf("trust policy: %w", err))
 	}
 	for i := range p.Applications {

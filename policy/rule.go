@@ -103,7 +103,7 @@ func (a *Application) compileRules() error {
 			return fmt.Errorf("rules[%d].message: %d bytes or control characters: at most %d bytes, without control characters", i, len(r.Message), maxMessage)
 		}
 		var err error
-		if r.condition, err = compile(r.Expression); err != nil {
+		if r.condition, err = keptConditions.compile(r.Expression); err != nil {
 			return fmt.Errorf("rules[%d].expression: %w", i, err)
 		}
 	}

@@ -5,8 +5,6 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
-
-	"github.com/consign-dev/consign/internal/strictyaml"
 )
 
 // demands are the lists of an application whose entries say what must be there.
@@ -15,11 +13,7 @@ var demands = map[string]bool{"signatures": true, "attestations": true, "rules":
 // checkWritten refuses a demand that was written and left empty: a template with
 // a variable that was not set would otherwise ask for nothing, and say so to
 // nobody.
-func checkWritten(data []byte) error {
-	root, err := strictyaml.Node(data, strictyaml.Default)
-	if err != nil {
-		return err
-	}
+func checkWritten(root *yaml.Node) error {
 	return eachEntry(root, func(key string, value *yaml.Node) error {
 		switch key {
 		case "trustedRoots": // and the witnesses of their logs

@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Format is the struct tag that holds the names: "json" or "yaml".
@@ -31,10 +32,23 @@ type Set struct {
 	Rest reflect.Type
 }
 
+// sets are the fields of the types that were asked for, of which a program has as
+// many as are written in it.
+var sets sync.Map
+
+type asked struct {
+	t reflect.Type
+	f Format
+}
+
 // Of returns the fields of the struct type t.
 func Of(t reflect.Type, f Format) Set {
+	if s, known := sets.Load(asked{t, f}); known {
+		return s.(Set)
+	}
 	s := Set{byName: map[string]reflect.Type{}}
 	s.collect(t, f)
+	sets.Store(asked{t, f}, s)
 	return s
 }
 

@@ -103,13 +103,19 @@ func Node(data []byte, lim Limits) (*yaml.Node, error) {
 // error has reason malformed or too-large; it lists what does not fit, each
 // with its line and path.
 func Unmarshal(data []byte, out any, lim Limits) error {
-	t := reflect.TypeOf(out)
-	if t == nil || t.Kind() != reflect.Pointer {
-		return reason.New(reason.Internal, "decode YAML into %T: not a pointer", out)
-	}
 	root, err := Node(data, lim)
 	if err != nil {
 		return err
+	}
+	return Decode(root, out)
+}
+
+// Decode is the part of [Unmarshal] that needs the type, for a document of which
+// the [Node] is looked at, too.
+func Decode(root *yaml.Node, out any) error {
+	t := reflect.TypeOf(out)
+	if t == nil || t.Kind() != reflect.Pointer {
+		return reason.New(reason.Internal, "decode YAML into %T: not a pointer", out)
 	}
 	var f fitter
 	f.fit(root, t.Elem(), "")
