@@ -2,9 +2,9 @@ package policy
 
 import "sync"
 
-// maxConditions bounds the conditions that are kept: eight applications with as many as
-// one may have. One takes some 20 KiB.
-const maxConditions = 8 * maxRules
+// maxConditionText bounds the text of the conditions that are kept: some hundred
+// rules. What it compiles to takes up to a hundred times as much.
+const maxConditionText = 64 << 10
 
 // kept are compiled conditions by their exact text. A device judges by the same
 // policy in every cycle, and an auditor thousands of decisions by one; what a text
@@ -13,11 +13,12 @@ const maxConditions = 8 * maxRules
 type kept struct {
 	mu         sync.Mutex
 	conditions map[string]*condition
+	text       int // bytes of all keys
 }
 
 var keptConditions kept
 
-// compile is [compile], once for each text. When there are too many all are
+// compile is [compile], once for each text. When there is too much all is
 // forgotten. A text that does not compile is not kept.
 func (k *kept) compile(expression string) (*condition, error) {
 	k.mu.Lock()
@@ -30,11 +31,18 @@ func (k *kept) compile(expression string) (*condition, error) {
 	if err != nil {
 		return nil, err
 	}
+	k.keep(expression, c)
+	return c, nil
+}
+
+func (k *kept) keep(expression string, c *condition) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.conditions == nil || len(k.conditions) >= maxConditions {
-		k.conditions = map[string]*condition{}
+	if k.conditions == nil || k.text+len(expression) > maxConditionText {
+		k.conditions, k.text = map[string]*condition{}, 0
+	}
+	if k.conditions[expression] == nil {
+		k.text += len(expression)
 	}
 	k.conditions[expression] = c
-	return c, nil
 }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -23,12 +24,17 @@ func TestConditionsAreCompiledOnceAndNotKeptWithoutEnd(t *testing.T) {
 			t.Error("what does not compile was kept")
 		}
 	}
-	for i := range 2 * maxConditions {
-		if _, err := k.compile(fmt.Sprintf("%d > 0", i)); err != nil {
+	long := strings.Repeat(" ", 2000)
+	for i := range 2 * maxConditionText / len(long) {
+		if _, err := k.compile(fmt.Sprintf("%d > 0%s", i, long)); err != nil {
 			t.Fatal(err)
 		}
-		if n := len(k.conditions); n > maxConditions {
-			t.Fatalf("%d conditions are kept, at most %d", n, maxConditions)
+		text := 0
+		for expression := range k.conditions {
+			text += len(expression)
+		}
+		if text > maxConditionText || text != k.text {
+			t.Fatalf("%d bytes of text are kept, %d were counted, at most %d", text, k.text, maxConditionText)
 		}
 	}
 }
