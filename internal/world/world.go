@@ -325,14 +325,14 @@ var hello = sync.OnceValues(func() (string, error) {
 // tests of a package. A world's first package builds them.
 func Built() string { return built }
 
-// Root is the directory of the module: the nearest one above that of the test's
-// package, in which a test begins, that has a go.mod.
+// Root is the directory of the checkout: the nearest one above that of the test's
+// package, in which a test begins, that has this package.
 func Root() string { return root }
 
 var root = func() string {
 	dir, err := os.Getwd()
 	for err == nil && dir != "/" {
-		if _, missing := os.Stat(filepath.Join(dir, "go.mod")); missing == nil {
+		if _, missing := os.Stat(filepath.Join(dir, "internal", "world")); missing == nil {
 			break
 		}
 		dir = filepath.Dir(dir)
