@@ -41,6 +41,8 @@ TAGS := grpcnotrace
 SIGSTORE = sigstore="$$(tools/tool.sh sigstore)"; export CONSIGN_SIGSTORE_BIN="$$sigstore"
 # cosign is a matter of minutes to build, so no test that "make test" runs needs it.
 COSIGN = cosign="$$(tools/tool.sh cosign)"; export CONSIGN_COSIGN_BIN="$$cosign"
+# Vault is a matter of minutes to build, too, and so are the clients of every cloud.
+KMS = kms="$$(tools/tool.sh kms)"; export CONSIGN_KMS_BIN="$$kms"
 ENGINE = go run ./tools/testenv engine run --dir "$(CACHE)" --
 KUBE = kube="$$(tools/tool.sh kube)"; export CONSIGN_KUBE_BIN="$$kube"
 CLUSTER = go run ./tools/testenv cluster run --dir "$(CACHE)" --
@@ -52,7 +54,7 @@ needs_cluster = $(or $(findstring ...,$(ARGS)),$(filter $(CLUSTER_PACKAGES),$(AR
 # What "make release" builds for, as GOARCH or GOARCH-GOARM.
 RELEASE := amd64 arm64 arm-7
 
-.PHONY: help build install release check test mutants goldens kubebox cluster pkcs11 publisher-pkcs11 demo bench fuzz soak interop clean
+.PHONY: help build install release check test mutants goldens kubebox cluster pkcs11 publisher-pkcs11 kms publisher-kms demo bench fuzz soak interop clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,9 +88,10 @@ install: ## install the programs and systemd units under DESTDIR and PREFIX (aft
 
 # tools/sigstore is left out: what tidy makes of it differs with the module proxy,
 # since a test of Fulcio's, which is neither built nor run here, imports a module
-# that not all of them serve. tools/cosign and tools/kube are left out because
-# tidy would fetch what the tests of every cloud's SDK, and those of Kubernetes,
-# import. A build that is not tidy fails in tools/tool.sh.
+# that not all of them serve. tools/cosign, tools/kube, tools/kms and
+# cmd/publisher-kms are left out because tidy would fetch what the tests of every
+# cloud's SDK, and those of Kubernetes, import. A build that is not tidy fails in
+# tools/tool.sh, or in "make kms".
 check: ## formatting, vet, staticcheck, tidy modules, import rules (no engine needed)
 	@echo "check: gofmt"; files=$$(gofmt -l .); test -z "$$files" || { echo "run gofmt -w on:" $$files >&2; exit 1; }
 	@echo "check: shell"; for f in .ci/run demo/*.sh tools/*.sh; do bash -n "$$f"; done
@@ -125,7 +128,7 @@ fuzz: FUZZTIME = 2m
 fuzz: ## fuzz every parser for FUZZTIME, here 2m
 	@tools/fuzz.sh '$(FUZZTIME)'
 
-soak: build ## fuzz every parser for FUZZTIME, then repeat the tests for SOAK
+soak: build kms ## fuzz every parser for FUZZTIME, then repeat the tests for SOAK
 	@$(TOOLS); $(KUBE); $(ENGINE) $(CLUSTER) tools/soak.sh '$(FUZZTIME)' '$(SOAK)'
 
 goldens: ## sign the checked-in test bundles anew, with a real private Sigstore
@@ -136,6 +139,12 @@ pkcs11: ## test keys in tokens, with SoftHSM of Debian's packages
 
 publisher-pkcs11: ## build bin/publisher-pkcs11, for keys in PKCS#11 tokens (needs a C compiler)
 	CGO_ENABLED=1 go build -trimpath -tags '$(TAGS),pkcs11' -buildvcs=$(VCS) -ldflags '-s -w -X main.buildTime=$(BUILD_TIME)' -o bin/publisher-pkcs11 ./cmd/publisher
+
+kms: build ## test keys in a KMS, with a real Vault that is built for it
+	@$(KMS); cd cmd/publisher-kms; go vet -tags $(TAGS) ./...; go test -tags $(TAGS) -count=1 ./...
+
+publisher-kms: ## build bin/publisher-kms, for keys in AWS KMS, Azure Key Vault, Google Cloud KMS, Vault or OpenBao
+	go -C cmd/publisher-kms build -trimpath -tags $(TAGS) -buildvcs=$(VCS) -ldflags '-s -w' -o '$(CURDIR)/bin/publisher-kms' .
 
 interop: build ## build the programs of others that tests run, print where they are, and test with cosign
 	@$(TOOLS); $(COSIGN); printf '%s\n' "$$interop" "$$conformance" "$$registry" "$$sigstore" "$$cosign"; \

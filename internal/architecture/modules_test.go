@@ -39,17 +39,19 @@ func parseMod(t *testing.T, dir string) *modfile.File {
 	return f
 }
 
-// moduleDirs are the directories with a go.mod: the programs', and one per set
-// of tools.
+// moduleDirs are the directories with a go.mod: the programs', that of a program
+// with dependencies of its own, and one per set of tools.
 func moduleDirs(t *testing.T) []string {
 	t.Helper()
-	tools, err := filepath.Glob(filepath.Join(rootDir(t), "tools", "*", "go.mod"))
-	if err != nil || len(tools) == 0 {
-		t.Fatalf("no tool modules found: %v", err)
-	}
 	dirs := []string{"."}
-	for _, file := range tools {
-		dirs = append(dirs, relative(t, filepath.Dir(file)))
+	for _, above := range []string{"cmd", "tools"} {
+		files, err := filepath.Glob(filepath.Join(rootDir(t), above, "*", "go.mod"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no modules found below %s: %v", above, err)
+		}
+		for _, file := range files {
+			dirs = append(dirs, relative(t, filepath.Dir(file)))
+		}
 	}
 	return dirs
 }
@@ -72,11 +74,41 @@ func TestDependenciesAreAtOrAboveTheirFloors(t *testing.T) {
 	}
 }
 
+// TestNoModuleIsReplaced: but our own, by the checkout that holds the module which
+// requires it.
 func TestNoModuleIsReplaced(t *testing.T) {
 	for _, dir := range moduleDirs(t) {
 		for _, r := range parseMod(t, dir).Replace {
+			if r.Old.Path == module && filepath.Join(dir, r.New.Path) == "." {
+				continue
+			}
 			t.Errorf("%s/go.mod replaces %s: what is built must be what the checksum database saw", dir, r.Old.Path)
 		}
+	}
+}
+
+// TestOneVersionForEveryProgram: publisher-kms is the publisher with something
+// added. Whatever both link is the same in both, so that a fault mended in the main
+// module is mended there.
+func TestOneVersionForEveryProgram(t *testing.T) {
+	shared := 0
+	versions := map[string]string{}
+	for _, r := range parseMod(t, ".").Require {
+		versions[r.Mod.Path] = r.Mod.Version
+	}
+	const dir = "cmd/publisher-kms"
+	for _, r := range parseMod(t, dir).Require {
+		want := versions[r.Mod.Path]
+		if want == "" {
+			continue
+		}
+		shared++
+		if want != r.Mod.Version {
+			t.Errorf("%s/go.mod has %s %s, the main module %s: run 'go -C %s build -mod=mod .', and raise it in go.mod if it is above", dir, r.Mod.Path, r.Mod.Version, want, dir)
+		}
+	}
+	if shared == 0 {
+		t.Error("nothing is shared")
 	}
 }
 
@@ -101,7 +133,7 @@ func direct(t *testing.T) map[string]bool {
 			}
 		}
 		for _, r := range f.Require {
-			if !r.Indirect { // also what is imported under a build tag only
+			if !r.Indirect && r.Mod.Path != module { // also what is imported under a build tag only
 				chosen[r.Mod.Path] = true
 			}
 		}

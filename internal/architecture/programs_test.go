@@ -7,11 +7,14 @@ import (
 
 // forbidden are packages that the three programs for people must not link, by
 // prefix: an engine's libraries are ten times the size of the agent and act on
-// the machine, which is the work of the applier programs.
+// the machine, which is the work of the applier programs; and those of every cloud
+// are as large.
 var forbidden = []string{
 	"github.com/docker/compose/", "github.com/docker/docker/", "github.com/docker/cli/",
 	"github.com/moby/", "github.com/containerd/containerd/",
 	"helm.sh/", "k8s.io/", "sigs.k8s.io/",
+	// the clients of clouds, which cmd/publisher-kms alone links
+	"github.com/aws/", "github.com/Azure/azure-sdk-for-go/", "cloud.google.com/", "github.com/hashicorp/vault/", "github.com/sigstore/sigstore/pkg/signature/kms/hashivault/",
 }
 
 // linkable are the exceptions.

@@ -54,7 +54,8 @@ var services = []service{
 		rest: whole(host + `/[A-Za-z0-9-]+(/[a-z0-9]+)?`),
 	},
 	{
-		scheme: "gcpkms://", form: "projects/P/locations/L/keyRings/R/cryptoKeys/K[/cryptoKeyVersions/N]", look: "GOOGLE_APPLICATION_CREDENTIALS, or the login of gcloud",
+		scheme: "gcpkms://", form: "projects/P/locations/L/keyRings/R/cryptoKeys/K[/cryptoKeyVersions/N]",
+		look: "GOOGLE_APPLICATION_CREDENTIALS, or the login of gcloud",
 		rest: whole(`projects/[a-z0-9.:-]+/locations/[a-z0-9-]+/keyRings/` + word + `/cryptoKeys/` + word + `(/(cryptoKeyVersions|versions)/[0-9]+)?`),
 	},
 	{
