@@ -1,0 +1,112 @@
+package task
+
+import (
+	"encoding/json"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// Annotations on every object that Consign makes in a cluster. LabelDeployment is
+// a label there, too; names of components and devices may be longer than the
+// value of a label.
+const (
+	AnnotationComponent = LabelComponent
+	AnnotationDevice    = LabelDevice
+)
+
+// ChartInput asks for the exact objects that a Helm chart makes with given
+// values. Nothing else enters the render: no cluster, no network, no clock that
+// would be kept.
+type ChartInput struct {
+	// Chart is the chart archive (.tgz) as its digest was checked.
+	Chart []byte `json:"chart"`
+	// Release is the Helm release name: a DNS label of at most 53 bytes.
+	Release string `json:"release"`
+	// Namespace is the one namespace of the deployment.
+	Namespace string `json:"namespace"`
+	// Values are what was ordered, by Margo's pointer into values.yaml
+	// (docs/spec/helm.md says which types they have).
+	Values map[string]json.RawMessage `json:"values"`
+	// Images maps each image reference of the bundle, in normal form, to the
+	// reference by digest that replaces it.
+	Images map[string]string `json:"images"`
+	// ImageFields are the fields of custom kinds that a grant names as those of
+	// images.
+	ImageFields []ImageField `json:"imageFields,omitempty"`
+	// Labels and Annotations are put on every object and every pod template.
+	// LabelDeployment is required.
+	Labels      map[string]string `json:"labels"`
+	Annotations map[string]string `json:"annotations"`
+	// Limits are for the containers that name none themselves.
+	Limits Limits `json:"limits"`
+	// Capabilities are the device's.
+	Capabilities Capabilities `json:"capabilities"`
+	// Previous is the render that was installed last, nil at a first install. Its
+	// volatile fields are carried over.
+	Previous []byte `json:"previous,omitempty"`
+}
+
+// Capabilities are what a chart sees as .Capabilities.
+type Capabilities struct {
+	// KubeVersion is the server's version, such as v1.37.2.
+	KubeVersion string `json:"kubeVersion"`
+	// APIVersions are group/version and group/version/Kind, sorted.
+	APIVersions []string `json:"apiVersions"`
+}
+
+// ImageField is a field that holds an image reference.
+type ImageField struct {
+	// Group and Kind are those of the custom resource; Path is the field's, with
+	// dots and, for every element of a list, "[]": spec.nodes[].image.
+	Group string `json:"group"`
+	Kind  string `json:"kind"`
+	Path  string `json:"path"`
+}
+
+// ChartRender is the exact set of objects of one chart: what is checked, logged
+// by its digest, kept and applied. Its encoding is JSON with sorted keys and
+// without white space; the same input gives the same bytes, but for the values of
+// volatile fields that Previous does not have.
+type ChartRender struct {
+	Release   string  `json:"release"`
+	Namespace string  `json:"namespace"`
+	Chart     ChartID `json:"chart"`
+	// Values are those of the order, as a tree.
+	Values map[string]any `json:"values"`
+	// Objects are whole Kubernetes objects, in the order in which Helm installs
+	// kinds, then by name.
+	Objects []json.RawMessage `json:"objects"`
+	// Volatile are the fields that two renders of the same input differ in.
+	Volatile []VolatileField `json:"volatile,omitempty"`
+}
+
+// ChartID names a chart.
+type ChartID struct {
+	Name       string `json:"name"`
+	Version    string `json:"version"`
+	AppVersion string `json:"appVersion,omitempty"`
+}
+
+// VolatileField is a field whose value a chart makes anew at every render, such
+// as a password. Its value is in the objects and is told to nobody.
+type VolatileField struct {
+	// Object is kind/name, or kind.group/name.
+	Object string `json:"object"`
+	// Field is a JSON pointer (RFC 6901) into the object.
+	Field string `json:"field"`
+	// Kept says that the value is that of the render before.
+	Kept bool `json:"kept,omitempty"`
+}
+
+// ChartResult is a render of a chart.
+type ChartResult struct {
+	// Render is a [ChartRender] as JSON and Digest its sha256 digest.
+	Render []byte        `json:"render"`
+	Digest digest.Digest `json:"digest"`
+	// Images are the references by digest that the objects name, sorted, each once.
+	Images []string `json:"images"`
+	// Defaulted are the places that were filled from Limits, sorted.
+	Defaulted []string `json:"defaulted,omitempty"`
+	// Volatile are those of the render.
+	Volatile []VolatileField `json:"volatile,omitempty"`
+}
