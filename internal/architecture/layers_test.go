@@ -9,9 +9,9 @@ var layers = [][]string{
 	// words and marks: they import nothing of ours but each other
 	{"internal/reason", "internal/fault", "internal/fields"},
 	// mechanics: files, strict decoders, the terminal
-	{"internal/durable", "internal/strictjson", "internal/strictyaml", "internal/cli"},
+	{"internal/durable", "internal/strictjson", "internal/strictyaml", "internal/archive", "internal/cli"},
 	// documents and keys, without any idea of trust
-	{"internal/margo", "internal/bundle", "internal/keys", "internal/composefile", "internal/apply/task", "internal/apply/sandbox"},
+	{"internal/margo", "internal/bundle", "internal/keys", "internal/composefile", "internal/chartfile", "internal/apply/task", "internal/apply/sandbox"},
 	// transport and keeping of bytes; still no idea of trust
 	{"internal/oci", "internal/store", "internal/gather", "internal/idtoken", "internal/pkcs11", "internal/kms"},
 	// trust: what was signed, by whom, and what an operator allows

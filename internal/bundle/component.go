@@ -21,7 +21,7 @@ type ComposeComponent struct {
 // grammar of what a description says; here only the alphabet matters.
 var revisionPattern = regexp.MustCompile(`^[0-9][0-9A-Za-z._-]{0,127}$`)
 
-const composeType = "compose"
+const composeType = Compose
 
 // BuildComposeComponent returns the manifest of a Compose component. Margo's
 // annotations stand on the layer, where the specification demands them, and on

@@ -37,6 +37,10 @@ const (
 	// MediaTypeHelm is the config media type by which an OCI manifest is known
 	// as a Helm chart. Charts set no artifactType of their own.
 	MediaTypeHelm = "application/vnd.cncf.helm.config.v1+json"
+	// MediaTypeChart is the layer of a Helm chart that holds its archive, and
+	// MediaTypeChartProvenance one that Helm's own signatures may add.
+	MediaTypeChart           = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
+	MediaTypeChartProvenance = "application/vnd.cncf.helm.chart.provenance.v1.prov"
 )
 
 // Media types of container images, besides those of the OCI image-spec.
@@ -90,7 +94,8 @@ const (
 	MaxDocumentBytes = 4 << 20
 	// MaxResourceBytes bounds an icon, licence or manual.
 	MaxResourceBytes = 64 << 20
-	// MaxArchiveBytes bounds a Compose archive, which holds configuration and no images.
+	// MaxArchiveBytes bounds a Compose archive or chart, which hold configuration
+	// and no images.
 	MaxArchiveBytes = 64 << 20
 
 	// maxDepth bounds the nesting of JSON; an OCI document needs five levels.

@@ -1,0 +1,209 @@
+// Package chartfile reads and writes the archives of Helm charts (.tgz), as far as
+// whoever packs or checks a bundle must know them: what is in Chart.yaml. It
+// renders nothing, and so needs nothing of Helm.
+package chartfile
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/consign-dev/consign/internal/archive"
+	"github.com/consign-dev/consign/internal/reason"
+	"github.com/consign-dev/consign/internal/strictyaml"
+)
+
+// ChartFile is the one file that every chart has (Helm, Charts: The Chart.yaml file).
+const ChartFile = "Chart.yaml"
+
+// Bounds. Like Compose archives, charts are held in memory on small devices.
+const (
+	MaxArchive   = 16 << 20
+	MaxContents  = 16 << 20
+	maxChartFile = 1 << 20
+)
+
+// Chart is what Chart.yaml says of a chart.
+type Chart struct {
+	// Name and Version are Helm's; Version is SemVer 2.0.
+	Name, Version string
+	// Config is the content of Chart.yaml as JSON: the config blob of its OCI
+	// manifest.
+	Config []byte
+}
+
+// Tag is the version as an OCI tag, in which Helm and Margo write "_" for "+".
+func (c Chart) Tag() string { return strings.ReplaceAll(c.Version, "+", "_") }
+
+// Is reports whether a directory holds the source of a chart.
+func Is(dir fs.FS) bool {
+	info, err := fs.Stat(dir, ChartFile)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// Pack makes the archive of a chart's source, without what .helmignore names.
+// The bytes depend on the names and contents of the files and on nothing else.
+// Links and special files are refused (archive).
+func Pack(dir string) ([]byte, Chart, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, Chart{}, fmt.Errorf("pack chart: %w", err)
+	}
+	defer root.Close()
+	data, chart, err := pack(root.FS())
+	if err != nil {
+		return nil, Chart{}, fmt.Errorf("pack chart %s: %w", filepath.Clean(dir), err)
+	}
+	return data, chart, nil
+}
+
+func pack(tree fs.FS) ([]byte, Chart, error) {
+	text, err := readFile(tree, ChartFile)
+	if err != nil {
+		return nil, Chart{}, err
+	}
+	chart, err := parse(text)
+	if err != nil {
+		return nil, Chart{}, err
+	}
+	ignored, err := readIgnore(tree)
+	if err != nil {
+		return nil, Chart{}, err
+	}
+	var out bytes.Buffer
+	if err := archive.Write(&out, tree, archive.Options{Top: chart.Name, Max: MaxContents, Skip: ignored.match}); err != nil {
+		return nil, Chart{}, err
+	}
+	if _, err := Read(out.Bytes()); err != nil {
+		return nil, Chart{}, err
+	}
+	return out.Bytes(), chart, nil
+}
+
+func readFile(tree fs.FS, name string) ([]byte, error) {
+	f, err := tree.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readBounded(f, name)
+}
+
+func readBounded(r io.Reader, name string) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxChartFile+1))
+	if err == nil && len(data) > maxChartFile {
+		err = reason.New(reason.TooLarge, "%s has more than %d bytes", name, maxChartFile)
+	}
+	return data, err
+}
+
+// Read returns what the Chart.yaml of an archive says. It reads all of the
+// archive, within bounds, so that one that is cut or too large is found.
+func Read(data []byte) (Chart, error) {
+	if len(data) > MaxArchive {
+		return Chart{}, reason.New(reason.TooLarge, "chart: %d bytes, at most %d are allowed", len(data), MaxArchive)
+	}
+	zr, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		return Chart{}, reason.New(reason.Archive, "chart: not gzip: %w", err)
+	}
+	plain := &io.LimitedReader{R: zr, N: 2*MaxContents + 1}
+	text, err := findChartFile(tar.NewReader(plain))
+	if plain.N <= 0 {
+		return Chart{}, reason.New(reason.TooLarge, "chart: more than %d bytes when unpacked", 2*MaxContents)
+	}
+	if err != nil {
+		return Chart{}, err
+	}
+	return parse(text)
+}
+
+func findChartFile(tr *tar.Reader) ([]byte, error) {
+	var text []byte
+	for {
+		hdr, err := tr.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, reason.New(reason.Archive, "chart: %w", err)
+		}
+		top, rest, _ := strings.Cut(path.Clean(hdr.Name), "/")
+		if rest != ChartFile || hdr.Typeflag != tar.TypeReg || top == ".." {
+			continue
+		}
+		if text != nil {
+			return nil, reason.New(reason.Archive, "chart: two files %s below the top", ChartFile)
+		}
+		if text, err = readBounded(tr, ChartFile); err != nil {
+			return nil, err
+		}
+	}
+	if text == nil {
+		return nil, reason.New(reason.Archive, "chart: no %s in its one directory", ChartFile)
+	}
+	return text, nil
+}
+
+var (
+	// Helm, Chart Best Practices, Chart Names; Margo 1.0.0-rc.3, component name.
+	chartName = regexp.MustCompile(`^[a-z0-9-]{1,200}$`)
+	// Semantic Versioning 2.0.0, with "+" and without "v".
+	chartVersion = regexp.MustCompile(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$`)
+)
+
+// fields are those of Chart.yaml that go into the config; Helm ignores others.
+var fields = []string{
+	"name", "home", "sources", "version", "description", "keywords", "maintainers", "icon", "apiVersion", "condition",
+	"tags", "appVersion", "deprecated", "annotations", "kubeVersion", "dependencies", "type",
+}
+
+func parse(text []byte) (Chart, error) {
+	node, err := strictyaml.Node(text, strictyaml.Limits{})
+	if err != nil {
+		return Chart{}, reason.Wrap(reason.Malformed, fmt.Errorf("%s: %w", ChartFile, err))
+	}
+	var all map[string]any
+	if err := node.Decode(&all); err != nil {
+		return Chart{}, reason.New(reason.Malformed, "%s: %w", ChartFile, err)
+	}
+	said := map[string]any{}
+	for _, f := range fields {
+		if v, ok := all[f]; ok && v != nil {
+			said[f] = v
+		}
+	}
+	return newChart(said)
+}
+
+func newChart(said map[string]any) (Chart, error) {
+	var c Chart
+	c.Name, _ = said["name"].(string)
+	c.Version, _ = said["version"].(string)
+	kind, typed := said["type"]
+	switch {
+	case said["apiVersion"] != "v2":
+		return c, reason.New(reason.Malformed, "%s: apiVersion: want v2, charts of Helm 3 and 4 (Margo 1.0.0-rc.3, Helm components)", ChartFile)
+	case !chartName.MatchString(c.Name):
+		return c, reason.New(reason.Malformed, "%s: name: %.100q is not 1 to 200 lower-case letters, digits and dashes", ChartFile, c.Name)
+	case !chartVersion.MatchString(c.Version):
+		return c, reason.New(reason.Malformed, "%s: version: %.100q is not a semantic version, or not in quotes", ChartFile, c.Version)
+	case typed && kind != "application":
+		return c, reason.New(reason.Malformed, "%s: type: %.100v: only a chart of type application can be installed", ChartFile, kind)
+	}
+	var err error
+	if c.Config, err = json.Marshal(said); err != nil {
+		return c, reason.New(reason.Malformed, "%s: %w", ChartFile, err)
+	}
+	return c, nil
+}
