@@ -28,6 +28,18 @@ func (d *ApplicationDescription) ChartValues(deployment *ApplicationDeployment, 
 	return values, nil
 }
 
+// ChartDefaults are the values that the package's parameters have when an order
+// names none. A parameter without a default has the value of its chart.
+func (d *ApplicationDescription) ChartDefaults(component string) (map[string]json.RawMessage, error) {
+	plain := map[string]Parameter{}
+	for name, p := range d.Parameters {
+		if p.Value != nil && !d.Secret(name) {
+			plain[name] = p
+		}
+	}
+	return d.ChartValues(&ApplicationDeployment{Spec: DeploymentSpec{Parameters: plain}}, component)
+}
+
 func (d *ApplicationDescription) chartValue(name string, v any) (json.RawMessage, error) {
 	typed, err := d.accept(name, v)
 	if err != nil {

@@ -27,20 +27,20 @@ const repositoryScheme = "oci://"
 
 // packComponents packs each component once, however many profiles name it.
 func (p *packer) packComponents(ctx context.Context) error {
-	seen := map[string]margo.ComponentProperties{}
+	seen := map[string]component{}
 	for _, profile := range p.desc.DeploymentProfiles {
 		for _, c := range profile.Components {
+			this := component{Component: c, kind: profile.Type}
 			first, again := seen[c.Name]
-			if again && (first.Repository != c.Properties.Repository || first.Revision != c.Properties.Revision) {
+			if again && !first.same(this) {
 				return reason.New(reason.Malformed,
-					"%s: profile %q: component %q has another repository or revision than in an earlier profile; give one of them another name",
+					"%s: profile %q: component %q has another type, repository or revision than in an earlier profile; give one of them another name",
 					margo.DescriptionFile, profile.ID, c.Name)
 			}
-			seen[c.Name] = c.Properties
-			if again {
+			if seen[c.Name] = this; again {
 				continue
 			}
-			if err := p.packComponent(ctx, c); err != nil {
+			if err := p.packComponent(ctx, this); err != nil {
 				return fmt.Errorf("component %s: %w", c.Name, err)
 			}
 		}
@@ -48,23 +48,25 @@ func (p *packer) packComponents(ctx context.Context) error {
 	return nil
 }
 
-func (p *packer) packComponent(ctx context.Context, c margo.Component) error {
-	source := filepath.Join(componentsDir, c.Name)
-	info, err := p.root.Stat(source)
-	var manifest ocispec.Descriptor
-	var archive []byte
-	switch {
-	case err == nil && !info.IsDir():
-		return reason.New(reason.Path, "%s is not a directory", source)
-	case err == nil:
-		manifest, archive, err = p.componentFromSource(c, filepath.Join(p.Dir, source))
-	case errors.Is(err, fs.ErrNotExist):
-		manifest, archive, err = p.componentFromRegistry(ctx, c)
-	}
+// component is a component with the type of its profile.
+type component struct {
+	margo.Component
+	kind string
+}
+
+func (c component) same(o component) bool {
+	return c.kind == o.kind && c.Properties.Repository == o.Properties.Repository && c.Properties.Revision == o.Properties.Revision
+}
+
+func (p *packer) packComponent(ctx context.Context, c component) error {
+	manifest, archive, err := p.componentContent(ctx, c)
 	if err != nil {
 		return err
 	}
 	p.bundle.Components = append(p.bundle.Components, bundle.Component{Name: c.Name, Manifest: manifest})
+	if c.kind == margo.TypeHelm {
+		return p.collectChartImages(ctx, c.Name, archive)
+	}
 	files, err := composefile.Unpack(archive)
 	if err != nil {
 		return err
@@ -72,7 +74,31 @@ func (p *packer) packComponent(ctx context.Context, c margo.Component) error {
 	return p.collectImages(ctx, c.Name, files)
 }
 
-func (p *packer) componentFromSource(c margo.Component, dir string) (ocispec.Descriptor, []byte, error) {
+// componentContent takes a component from beside margo.yaml, where its source or,
+// of a chart, its archive may lie, or else from its registry.
+func (p *packer) componentContent(ctx context.Context, c component) (ocispec.Descriptor, []byte, error) {
+	source := filepath.Join(componentsDir, c.Name)
+	info, err := p.root.Stat(source)
+	switch {
+	case err == nil && !info.IsDir():
+		return ocispec.Descriptor{}, nil, reason.New(reason.Path, "%s is not a directory", source)
+	case err == nil && c.kind == margo.TypeHelm:
+		return p.chartFromSource(c, filepath.Join(p.Dir, source))
+	case err == nil:
+		return p.componentFromSource(c, filepath.Join(p.Dir, source))
+	case !errors.Is(err, fs.ErrNotExist):
+		return ocispec.Descriptor{}, nil, err
+	}
+	if c.kind == margo.TypeHelm {
+		manifest, archive, err := p.chartFromFile(c, source+chartSuffix)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return manifest, archive, err
+		}
+	}
+	return p.componentFromRegistry(ctx, c)
+}
+
+func (p *packer) componentFromSource(c component, dir string) (ocispec.Descriptor, []byte, error) {
 	archive, err := composefile.Pack(dir)
 	if err != nil {
 		return ocispec.Descriptor{}, nil, err
@@ -93,7 +119,7 @@ func (p *packer) componentFromSource(c margo.Component, dir string) (ocispec.Des
 
 // componentFromRegistry copies a component as it is, so that its digest, and
 // whatever its maker signed, stay.
-func (p *packer) componentFromRegistry(ctx context.Context, c margo.Component) (ocispec.Descriptor, []byte, error) {
+func (p *packer) componentFromRegistry(ctx context.Context, c component) (ocispec.Descriptor, []byte, error) {
 	none := ocispec.Descriptor{}
 	key := componentKey(c)
 	repo, err := p.Client.Repository(strings.TrimPrefix(c.Properties.Repository, repositoryScheme))
@@ -113,33 +139,48 @@ func (p *packer) componentFromRegistry(ctx context.Context, c margo.Component) (
 		return none, nil, withPinHint(err, key)
 	}
 	if desc.MediaType != ocispec.MediaTypeImageManifest {
-		return none, nil, reason.New(reason.Malformed, "%s is of type %q, not a Compose component", key, desc.MediaType)
+		return none, nil, reason.New(reason.Malformed, "%s is of type %q, not a component", key, desc.MediaType)
 	}
-	m, err := bundle.ParseComposeComponent(data)
+	take := p.takeCompose
+	if c.kind == margo.TypeHelm {
+		take = p.takeChart
+	}
+	archive, err := take(ctx, repo, c, data)
 	if err != nil {
 		return none, nil, fmt.Errorf("%s: %w", key, err)
 	}
-	if m.Version != c.Properties.Revision {
-		return none, nil, reason.New(reason.Malformed, "%s calls itself version %q", key, m.Version)
+	if _, err := p.Out.PutBytes(desc.MediaType, data); err != nil {
+		return none, nil, err
 	}
-	archive, err := p.copyComponent(ctx, repo, desc, data, m)
-	desc.ArtifactType = bundle.MediaTypeCompose
-	return desc, archive, err
+	desc.ArtifactType = artifactTypes[c.kind]
+	return desc, archive, nil
 }
 
-func (p *packer) copyComponent(ctx context.Context, repo *oci.Repository, desc ocispec.Descriptor, data []byte, m *bundle.ComposeComponent) ([]byte, error) {
-	archive, err := repo.BlobBytes(ctx, m.Archive, bundle.MaxArchiveBytes)
+// artifactTypes are those of the entries of a bundle, by type of profile.
+var artifactTypes = map[string]string{margo.TypeCompose: bundle.MediaTypeCompose, margo.TypeHelm: bundle.MediaTypeHelm}
+
+func (p *packer) takeCompose(ctx context.Context, repo *oci.Repository, c component, manifest []byte) ([]byte, error) {
+	m, err := bundle.ParseComposeComponent(manifest)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := p.Out.PutBytes(m.Archive.MediaType, archive); err != nil {
+	if m.Version != c.Properties.Revision {
+		return nil, reason.New(reason.Malformed, "calls itself version %q", m.Version)
+	}
+	return p.copyBlob(ctx, repo, m.Archive)
+}
+
+// copyBlob copies a bounded blob and returns it.
+func (p *packer) copyBlob(ctx context.Context, repo *oci.Repository, desc ocispec.Descriptor) ([]byte, error) {
+	data, err := repo.BlobBytes(ctx, desc, bundle.MaxArchiveBytes)
+	if err != nil {
 		return nil, err
 	}
 	_, err = p.Out.PutBytes(desc.MediaType, data)
-	return archive, err
+	return data, err
 }
 
 // componentKey is what consign.lock calls a component.
-func componentKey(c margo.Component) string {
+func componentKey(c component) string {
 	return c.Properties.Repository + ":" + c.Properties.Revision
 }

@@ -11,8 +11,8 @@
 // and on nothing else, so that the same input packed on two machines has one
 // digest; margo.yaml goes in byte for byte.
 //
-// Layers are streamed. Only manifests and Compose archives, which are bounded,
-// are held in memory.
+// Layers are streamed. Only manifests, Compose archives and charts, which are
+// bounded, are held in memory.
 //
 // The trap: which image a component runs must be settled here. A reference
 // that a parameter could change is refused, since a deployment would then
@@ -21,6 +21,7 @@ package pack
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -63,6 +64,9 @@ type Options struct {
 	// Engine is the socket of the Docker engine for docker-daemon images,
 	// [DefaultEngine] if empty.
 	Engine string
+	// ChartImages lists the image references that a chart names with the values of
+	// its package's parameters, by rendering it. Charts are refused without.
+	ChartImages func(ctx context.Context, chart []byte, values map[string]json.RawMessage) ([]string, error)
 	// Log is told what is copied from where; nil is silence.
 	Log *slog.Logger
 }
@@ -213,13 +217,13 @@ func (p *packer) finish() error {
 }
 
 // checkProfiles refuses what this version cannot pack. A package is packed
-// whole or not at all: a bundle without its Helm profile would not be what
+// whole or not at all: a bundle without one of its profiles would not be what
 // margo.yaml says.
 func checkProfiles(d *margo.ApplicationDescription) error {
 	for _, profile := range d.DeploymentProfiles {
-		if profile.Type != margo.TypeCompose {
+		if profile.Type != margo.TypeCompose && profile.Type != margo.TypeHelm {
 			return reason.New(reason.Malformed,
-				"%s: profile %q is of type %s: this version packs compose profiles only, Helm comes with a later one; take the profile out or publish it as a package of its own",
+				"%s: profile %q is of type %s: compose and helm profiles can be packed; take the profile out or publish it by other means",
 				margo.DescriptionFile, profile.ID, profile.Type)
 		}
 	}

@@ -153,7 +153,7 @@ parameters:`
 	s.replace("margo.yaml", "id: again\n    components:\n      - name: web\n        properties:\n          repository: oci://registry.example.com/compose/web\n          revision: 1.4.0",
 		"id: again\n    components:\n      - name: web\n        properties:\n          repository: oci://registry.example.com/compose/web\n          revision: 1.4.1")
 	_, _, err := s.pack(nil)
-	wantRefusal(t, err, reason.Malformed, "another repository or revision")
+	wantRefusal(t, err, reason.Malformed, "another type, repository or revision")
 }
 
 func TestPackRefuses(t *testing.T) {
@@ -165,9 +165,9 @@ func TestPackRefuses(t *testing.T) {
 		"no margo.yaml": {func(s *source) { _ = os.Remove(s.path("margo.yaml")) }, reason.Malformed, "has no margo.yaml"},
 		"broken margo.yaml": {func(s *source) { s.replace("margo.yaml", "id: line-monitor", "id: Line Monitor") },
 			reason.Malformed, "id"},
-		"a helm profile": {func(s *source) {
-			s.replace("margo.yaml", "parameters:", "  - type: helm\n    id: charts\n    components:\n      - name: chart\n        properties:\n          repository: oci://registry.example.com/charts/c\n          revision: 1.0.0\nparameters:")
-		}, reason.Malformed, `profile "charts" is of type helm`},
+		"a profile of another type": {func(s *source) {
+			s.replace("margo.yaml", "parameters:", "  - type: custom\n    id: charts\n    components:\n      - name: chart\n        properties:\n          repository: oci://registry.example.com/charts/c\n          revision: 1.0.0\n    deviceConstraints:\n      eligibilityRules:\n        - labelSelector:\n            matchExpressions:\n              - {key: a, operator: In, values: [b]}\nparameters:")
+		}, reason.Malformed, `profile "charts" is of type custom`},
 		"resource outside": {func(s *source) { s.replace("margo.yaml", "./resources/icon.png", "../icon.png") }, reason.Malformed, "icon"},
 		"resource by a link to the outside": {func(s *source) {
 			s.write("../secret.png", "secret")

@@ -33,10 +33,18 @@ func (p *packer) collectImages(ctx context.Context, component string, files comp
 	if err != nil {
 		return err
 	}
-	for _, ref := range composefile.Images(project) {
+	if err := p.want(component, composefile.Images(project)); err != nil {
+		return fmt.Errorf("%s: %w", composefile.ComposeFile, err)
+	}
+	return nil
+}
+
+// want notes that a component runs images.
+func (p *packer) want(component string, references []string) error {
+	for _, ref := range references {
 		normal, err := bundle.NormalizeReference(ref)
 		if err != nil {
-			return fmt.Errorf("%s: %w", composefile.ComposeFile, err)
+			return err
 		}
 		if _, ok := p.wanted[normal]; !ok {
 			p.wanted[normal] = component

@@ -188,7 +188,7 @@ func TestComponentThatIsAnImageIsRefused(t *testing.T) {
 	_ = os.RemoveAll(s.path("components"))
 	s.replace("margo.yaml", "registry.example.com/compose/web", repository)
 	_, _, err := s.pack(nil)
-	wantRefusal(t, err, reason.Malformed, "not a Compose component")
+	wantRefusal(t, err, reason.Malformed, "not a component")
 }
 
 func TestPackedBundleCanBePushedAndReadBack(t *testing.T) {
