@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/consign-dev/consign/internal/apply/task"
 	"github.com/consign-dev/consign/internal/bundle"
+	"github.com/consign-dev/consign/internal/margo"
 	"github.com/consign-dev/consign/internal/oci"
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/policy"
@@ -50,15 +52,23 @@ type content struct {
 type Component struct {
 	// Name is the component's name in margo.yaml.
 	Name string
-	// Project is the Compose project name on the device. It is derived from the
-	// deployment id, so no application can choose another one's name (attack C8).
+	// Type is [bundle.Compose] or [bundle.Helm].
+	Type string
+	// Project is the Compose project name on the device, or the Helm release name.
+	// It is derived from the deployment id, so no application can choose another
+	// one's name (attack C8).
 	Project string
-	// Archive is the component's archive.
+	// Namespace is the Kubernetes namespace of the deployment, derived in the same
+	// way: all its Helm components share it, and nobody else does.
+	Namespace string
+	// Archive is the component's archive or chart.
 	Archive ocispec.Descriptor
-	// Values are the parameters of this component: variable name to text.
+	// Values are the parameters of a Compose component: variable name to text.
 	Values map[string]string
-	// Secrets are the secret parameters of this component: variable name to the
-	// name of the device's secret.
+	// ChartValues are those of a chart: pointer into values.yaml to JSON.
+	ChartValues map[string]json.RawMessage
+	// Secrets are the secret parameters of this component: variable name, or
+	// pointer, to the name of the device's secret.
 	Secrets map[string]string
 	// Wait asks for healthy containers within Timeout.
 	Wait    bool
@@ -115,8 +125,7 @@ func resolve(ctx context.Context, t *trail, in DecideInput, docs Documents) (con
 }
 
 func (c *content) resolveComponents(ctx context.Context, o *Order, r *Release, docs Documents) error {
-	d := o.deployment
-	for _, part := range d.Spec.DeploymentProfile.Components {
+	for _, part := range o.deployment.Spec.DeploymentProfile.Components {
 		entry, ok := r.bundle.Component(part.Name)
 		if !ok {
 			return reason.New(reason.DeploymentMismatch, "component %q is not in the bundle", part.Name)
@@ -125,19 +134,42 @@ func (c *content) resolveComponents(ctx context.Context, o *Order, r *Release, d
 		if err != nil {
 			return fmt.Errorf("component %s: %w", part.Name, err)
 		}
-		m, err := bundle.ParseComposeComponent(data)
+		m, err := bundle.ParseComponent(entry.Manifest, data)
+		if err != nil {
+			return fmt.Errorf("component %s: %w", part.Name, err)
+		}
+		this, err := newComponent(part, m, o, r)
 		if err != nil {
 			return fmt.Errorf("component %s: %w", part.Name, err)
 		}
 		c.documents = append(c.documents, entry.Manifest.Digest)
 		c.addBlob(m.Archive)
-		c.components = append(c.components, Component{
-			Name: part.Name, Project: projectName(d.ID, part.Name), Archive: m.Archive,
-			Values: d.ComponentValues(part.Name), Secrets: r.description.ComponentSecrets(o.terms.Secrets, part.Name),
-			Wait: part.WaitEnabled(), Timeout: part.TimeoutDuration(),
-		})
+		c.components = append(c.components, this)
 	}
 	return nil
+}
+
+func newComponent(part margo.Component, m bundle.ComponentManifest, o *Order, r *Release) (Component, error) {
+	d := o.deployment
+	if m.Type != d.Spec.DeploymentProfile.Type {
+		return Component{}, reason.New(reason.DeploymentMismatch, "the profile is of type %s, the bundle has a %s component", d.Spec.DeploymentProfile.Type, m.Type)
+	}
+	c := Component{
+		Name: part.Name, Type: m.Type, Project: projectName(d.ID, part.Name), Archive: m.Archive,
+		Secrets: r.description.ComponentSecrets(o.terms.Secrets, part.Name),
+		Wait:    part.WaitEnabled(), Timeout: part.TimeoutDuration(),
+	}
+	if m.Type == bundle.Compose {
+		c.Values = d.ComponentValues(part.Name)
+		return c, nil
+	}
+	if len(c.Secrets) > 0 {
+		return Component{}, reason.New(reason.Ineligible, "secret parameters of charts are not delivered by this version: let the chart name a Secret that the site makes")
+	}
+	var err error
+	c.Namespace = projectName(d.ID, d.Spec.ApplicationID)
+	c.ChartValues, err = r.description.ChartValues(d, part.Name)
+	return c, reason.Wrap(reason.DeploymentMismatch, err)
 }
 
 func (c *content) resolveImages(ctx context.Context, b *bundle.Bundle, platform ocispec.Platform, docs Documents) error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/consign-dev/consign/internal/margo"
 	"github.com/consign-dev/consign/internal/reason"
@@ -94,7 +95,7 @@ func checkFit(t *trail, in DecideInput) error {
 func checkDevice(t *trail, in DecideInput) error {
 	const rule = "the device meets the package's constraints and has an applier for the profile"
 	profile := in.Order.deployment.Spec.DeploymentProfile
-	err := hasApplier(profile.Type)
+	err := in.Device.hasApplier(profile.Type)
 	if err == nil {
 		err = profile.DeviceConstraints.Eligible(in.Device.Capabilities)
 	}
@@ -105,9 +106,13 @@ func checkDevice(t *trail, in DecideInput) error {
 	return nil
 }
 
-func hasApplier(profileType string) error {
-	if profileType != margo.TypeCompose {
-		return reason.New(reason.Ineligible, "profile type %q: this version applies compose profiles only", profileType)
+func (d Device) hasApplier(profileType string) error {
+	appliers := d.Appliers
+	if appliers == nil {
+		appliers = []string{margo.TypeCompose}
+	}
+	if !slices.Contains(appliers, profileType) {
+		return reason.New(reason.Ineligible, "profile type %q: this device applies %s profiles only", profileType, strings.Join(appliers, " and "))
 	}
 	return nil
 }

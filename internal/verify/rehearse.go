@@ -86,10 +86,14 @@ func rehearse(ctx context.Context, t *trail, in RehearseInput, docs Documents) (
 // knows what it can do.
 func (r *Rehearsal) checkDevice(t *trail, in DecideInput) error {
 	profile := in.Order.deployment.Spec.DeploymentProfile
+	if in.Device.Appliers == nil && profile.Type == margo.TypeHelm {
+		in.Device.Appliers = []string{margo.TypeHelm}
+		r.note("whether the device has an applier for helm profiles")
+	}
 	if profile.DeviceConstraints == nil || in.Device.Capabilities != nil {
 		return checkDevice(t, in)
 	}
-	if err := hasApplier(profile.Type); err != nil {
+	if err := in.Device.hasApplier(profile.Type); err != nil {
 		return t.refuse("device", "the device has an applier for the profile", in.Release.descDigest, reason.Ineligible, err)
 	}
 	r.note("whether the device meets the package's deviceConstraints")

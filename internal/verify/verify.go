@@ -55,6 +55,10 @@ type Device struct {
 	// Reserved are absolute paths of the machine that no application reaches,
 	// whatever it is granted: the agent's state and log, the engine's socket.
 	Reserved []string
+	// Appliers are the types of profiles that the device has appliers for, in
+	// Margo's words. Nil means compose alone, as devices had it first; where nobody
+	// is a device yet, it means "not known here".
+	Appliers []string
 }
 
 // MaxDocumentBytes bounds any single document that is read whole: OCI
