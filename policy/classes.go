@@ -54,3 +54,19 @@ func collect(found map[string]Key, at string, r rule) {
 }
 
 var rank = map[Class]int{Never: 0, Harmless: 1, Grantable: 2}
+
+// KubernetesKeys lists every field of every known kind, as [ComposeKeys] does.
+// Paths begin with the kind, such as Deployment.spec.replicas.
+func KubernetesKeys() []Key {
+	var out []Key
+	for kind, k := range kubernetesKinds {
+		found := map[string]Key{}
+		collect(found, "", k.rule)
+		for _, key := range found {
+			key.Path = kind + "." + key.Path
+			out = append(out, key)
+		}
+	}
+	slices.SortFunc(out, func(a, b Key) int { return cmp.Compare(a.Path, b.Path) })
+	return out
+}

@@ -40,9 +40,9 @@ var composeProject = also(fields(keysOf{
 func oneService(of rule) rule {
 	check := of.check
 	of.check = func(w *walk, at place, v any) {
-		w.service = at.last
+		w.owner = owner{sectionCompose, at.last}
 		check(w, at, v)
-		w.service = ""
+		w.owner = owner{}
 	}
 	return of
 }

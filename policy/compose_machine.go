@@ -172,10 +172,7 @@ func portGranted(w *walk, at place, port map[string]any) {
 	if !ok {
 		protocol = "tcp"
 	}
-	reserved := slices.ContainsFunc(w.grants.ports, func(r portRange) bool {
-		return r.protocol == protocol && n >= r.low && n <= r.high
-	})
-	if n < 1024 || reserved {
+	if n < 1024 || w.grants.reserves(n, protocol) {
 		w.want(at.key("published"), "ports", fmt.Sprintf("%d/%s", n, protocol))
 	}
 }

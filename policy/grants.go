@@ -25,6 +25,8 @@ type Grants struct {
 	// Compose holds the grants of each Compose service by the service's name,
 	// whichever component of the application it is in.
 	Compose map[string]ServiceGrants `yaml:"compose,omitempty"`
+	// Kubernetes is what the objects of the application's Helm charts may ask for.
+	Kubernetes KubernetesGrants `yaml:"kubernetes,omitempty"`
 	// Secrets are the names of the device's secrets that an order may give to the
 	// application. Without a list, whoever holds the deploy key could hand any
 	// secret of a device to any application.
@@ -110,7 +112,8 @@ type walk struct {
 	ceilings ceilings
 	project  string
 	declared map[string]map[string]any // "networks", "volumes", "configs", "secrets" -> names
-	service  string                    // the service that is looked at
+	owner    owner                     // whose grants count where the walk is
+	chart    *chart                    // of a render of a Helm chart; nil in a Compose project
 	asks     []ask
 	more     int
 }
@@ -143,22 +146,21 @@ func (w *walk) refusal(subject string) error {
 	return reason.Wrap(reason.Grant, &Excess{subject: subject, asks: w.asks, more: w.more})
 }
 
-// want records that the service needs a grant, unless it has it. A value that
-// may not even be granted is recorded as such.
-func (w *walk) want(at place, grant, value string) {
-	kind := grantKinds[grant]
-	if kind.list != nil {
-		if fault := kind.fault(value); fault != "" {
-			w.ask(at, "never granted: "+fault, show(value))
-			return
-		}
-	}
-	s := w.grants.Compose[w.service]
-	if kind.covered(&s, value) {
+// want records that whoever the walk is at needs a grant, unless it has it. A
+// value that may not even be granted is recorded as such.
+func (w *walk) want(at place, grant, value string) { w.wantFor(w.owner, at, grant, value) }
+
+func (w *walk) wantFor(o owner, at place, grant, value string) {
+	h, _ := w.grants.holder(o)
+	if fault := h.fault(grant, value); fault != "" {
+		w.ask(at, "never granted: "+fault, show(value))
 		return
 	}
-	a := ask{at: at, rule: "needs the grant " + grant, need: need{service: w.service, grant: grant, value: value}}
-	if kind.list != nil {
+	if h.covered(grant, value) {
+		return
+	}
+	a := ask{at: at, rule: "needs the grant " + grant, need: need{owner: o, grant: grant, value: value}}
+	if h.listed(grant) {
 		a.got = show(value)
 	}
 	w.record(a)

@@ -32,6 +32,9 @@ type Limits struct {
 	// (overlay2 only on xfs with pquota); with it, containers on others do not
 	// start.
 	Storage string `yaml:"storage,omitempty"`
+	// Volumes is what all claims of the application's charts together may ask for:
+	// by default 10g. Volumes of Compose have no size.
+	Volumes string `yaml:"volumes,omitempty"`
 }
 
 // What a container gets that asks for nothing, where the ceiling allows as much.
@@ -44,6 +47,7 @@ const (
 // ceilings is Limits with the defaults, in bytes.
 type ceilings struct {
 	containers, memory, pids, logs, tmpfs int64
+	volumes                               int64
 	cpus                                  float64
 	storage                               int64 // 0 demands nothing
 }
@@ -53,6 +57,7 @@ func (l Limits) ceilings() ceilings {
 		containers: orDefault(l.Containers, 16), cpus: orDefault(l.CPUs, 1), pids: orDefault(l.PIDs, 512),
 		memory: orDefault(byteSize(l.Memory), 1<<30), logs: orDefault(byteSize(l.Logs), 100<<20),
 		tmpfs: orDefault(byteSize(l.Tmpfs), 256<<20), storage: byteSize(l.Storage),
+		volumes: orDefault(byteSize(l.Volumes), 10<<30),
 	}
 }
 
@@ -116,7 +121,7 @@ func (l Limits) validate() error {
 	if l.PIDs < 0 || l.PIDs > 1<<22 {
 		return fmt.Errorf("pids: %d is not from 1 to %d", l.PIDs, 1<<22)
 	}
-	for name, size := range map[string]string{"memory": l.Memory, "logs": l.Logs, "tmpfs": l.Tmpfs, "storage": l.Storage} {
+	for name, size := range map[string]string{"memory": l.Memory, "logs": l.Logs, "tmpfs": l.Tmpfs, "storage": l.Storage, "volumes": l.Volumes} {
 		if size != "" && byteSize(size) == 0 {
 			return fmt.Errorf("%s: %.40q is not a size such as 512m or 2g", name, size)
 		}
@@ -182,16 +187,20 @@ var (
 			w.ask(at, "must be a positive number", show(v))
 			return
 		}
-		if f > 1024 {
-			w.ask(at, "never granted: more than any machine has", show(v))
-		} else if f > w.ceilings.cpus {
-			w.record(ask{
-				at: at, rule: fmt.Sprintf("at most %v, the grant limits.cpus", w.ceilings.cpus), got: show(v),
-				need: need{grant: "limits.cpus", value: strconv.FormatFloat(f, 'g', -1, 64)},
-			})
-		}
+		w.withinCPUs(at, f, show(v))
 	}}
 )
+
+func (w *walk) withinCPUs(at place, f float64, got string) {
+	if f > 1024 {
+		w.ask(at, "never granted: more than any machine has", got)
+	} else if f > w.ceilings.cpus {
+		w.record(ask{
+			at: at, rule: fmt.Sprintf("at most %v, the grant limits.cpus", w.ceilings.cpus), got: got,
+			need: need{grant: "limits.cpus", value: strconv.FormatFloat(f, 'g', -1, 64)},
+		})
+	}
+}
 
 // swapLimit is memory and swap together, by the engine's default twice the memory.
 var swapLimit = rule{check: func(w *walk, at place, v any) {
@@ -225,5 +234,7 @@ func (l *Limits) raise(limit, value string) {
 		size(&l.Tmpfs)
 	case "limits.storage":
 		size(&l.Storage)
+	case "limits.volumes":
+		size(&l.Volumes)
 	}
 }

@@ -45,7 +45,7 @@ func (w *walk) live(at place, own string, s task.Service) error {
 	if err != nil {
 		return err
 	}
-	w.service = s.Name
+	w.owner = owner{sectionCompose, s.Name}
 	w.declared["networks"], w.declared["volumes"] = l.networks, l.volumes
 	composeService.check(w, at, tree)
 	w.unspeakable(at, s.Facts)

@@ -17,12 +17,15 @@ var engineSockets = []string{"/var/run/docker.sock", "/run/docker.sock"}
 
 // protected are the trees that no host path reaches, nor any directory that
 // holds one of them: kernel interfaces (devices have their own grant), the
-// engine's sockets and files, and the state and log of the agent itself.
+// engine's sockets and files, those of a Kubernetes node, and the state and log
+// of the agent itself.
 var protected = []string{
 	"/proc", "/sys", "/dev",
 	"/run/docker.sock", "/run/docker", "/run/containerd", "/run/podman", "/run/crio", "/run/systemd", "/run/dbus",
 	"/var/lib/docker", "/var/lib/containerd", "/var/lib/containers", "/var/lib/consign", "/run/consign",
 	"/etc/docker", "/etc/consign",
+	"/var/lib/kubelet", "/etc/kubernetes", "/var/lib/etcd", "/var/lib/cni", "/etc/cni", "/opt/cni",
+	"/var/lib/rancher", "/etc/rancher", "/run/k3s", "/run/flannel", "/var/lib/k0s", "/var/snap/microk8s",
 }
 
 func splitMode(s string) (string, string) {

@@ -24,9 +24,19 @@ type Proposal struct {
 // that g does not have, refuses one. The operator decides; a proposal is what
 // the application asks for, not what it should get.
 func (g Grants) Propose(projects ...[]byte) (*Proposal, error) {
+	return g.propose(g.walkProject, projects)
+}
+
+// ProposeKubernetes is [Grants.Propose] for the renders of an application's Helm
+// charts.
+func (g Grants) ProposeKubernetes(renders ...[]byte) (*Proposal, error) {
+	return g.propose(g.walkChart, renders)
+}
+
+func (g Grants) propose(walked func([]byte) (*walk, error), documents [][]byte) (*Proposal, error) {
 	out := &Proposal{Grants: g.clone()}
-	for _, project := range projects {
-		w, err := g.walkProject(project)
+	for _, document := range documents {
+		w, err := walked(document)
 		if err != nil {
 			return nil, err
 		}
@@ -48,32 +58,23 @@ func (p *Proposal) add(a ask) {
 	case strings.HasPrefix(a.need.grant, "limits."):
 		p.Grants.Limits.raise(a.need.grant, a.need.value)
 	default:
-		s := p.Grants.Compose[a.need.service]
-		grantKinds[a.need.grant].add(&s, a.need.value)
-		p.Grants.Compose[a.need.service] = s
+		h, store := p.Grants.holder(a.need.owner)
+		h.add(a.need.grant, a.need.value)
+		store()
 	}
 }
 
 // clone shares no list with g, since a proposal changes its own.
 func (g Grants) clone() Grants {
-	out := g
-	out.Compose = map[string]ServiceGrants{}
-	for name, s := range g.Compose {
-		for _, kind := range grantKinds {
-			if kind.list != nil {
-				list := kind.list(&s)
-				*list = append([]string(nil), *list...)
-			}
-		}
-		out.Compose[name] = s
-	}
-	return out
+	g.Compose = grantKinds.cloneAll(g.Compose)
+	g.Kubernetes = g.Kubernetes.clone()
+	return g
 }
 
 // YAML is the grants as the member "grants" of an application in a
 // TrustPolicy, with a newline at the end; "" when there are none.
 func (g Grants) YAML() (string, error) {
-	if len(g.Compose)+len(g.Secrets) == 0 && g.Limits == (Limits{}) {
+	if len(g.Compose)+len(g.Secrets) == 0 && g.Kubernetes.empty() && g.Limits == (Limits{}) {
 		return "", nil
 	}
 	data, err := strictyaml.Marshal(struct {

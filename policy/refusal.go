@@ -56,7 +56,7 @@ func (a ask) full() string {
 	text := a.rule
 	switch {
 	case a.got == "":
-	case a.need.service != "":
+	case a.need.owner != owner{}:
 		text += " for " + a.got
 	default:
 		text += ", not " + a.got

@@ -72,69 +72,11 @@ type ServiceGrants struct {
 	LogOptions []string `yaml:"logOptions,omitempty"`
 }
 
-// maxGrants bounds one list of one service.
-const maxGrants = 256
-
 // serviceName is what Compose accepts.
 var serviceName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,200}$`)
 
-// A need is one grant that is missing: a grant of a service, or with grant
-// "limits.…" a higher ceiling of the application.
-type need struct{ service, grant, value string }
-
-// grantKind is one field of ServiceGrants: a flag or a list.
-type grantKind struct {
-	flag func(*ServiceGrants) *bool
-	list func(*ServiceGrants) *[]string
-	// fault says why a value cannot be granted, without quoting it; "" if it can.
-	fault func(value string) string
-	// covers decides for lists whether an entry covers a value; nil is equality.
-	covers func(granted, value string) bool
-}
-
-func flagKind(f func(*ServiceGrants) *bool) grantKind { return grantKind{flag: f} }
-
-func listKind(f func(*ServiceGrants) *[]string, pattern, want string) grantKind {
-	re := regexp.MustCompile(pattern)
-	return grantKind{list: f, fault: func(v string) string {
-		if len(v) > maxGrantBytes || !re.MatchString(v) {
-			return want
-		}
-		return ""
-	}}
-}
-
-// maxGrantBytes bounds one entry of a list.
-const maxGrantBytes = 1024
-
-func (k grantKind) covered(s *ServiceGrants, value string) bool {
-	if k.flag != nil {
-		return *k.flag(s)
-	}
-	covers := k.covers
-	if covers == nil {
-		covers = func(granted, value string) bool { return granted == value }
-	}
-	return slices.ContainsFunc(*k.list(s), func(granted string) bool { return covers(granted, value) })
-}
-
-// add makes a proposal hold a value and nothing that the value makes needless.
-func (k grantKind) add(s *ServiceGrants, value string) {
-	if k.covered(s, value) {
-		return
-	}
-	if k.flag != nil {
-		*k.flag(s) = true
-		return
-	}
-	list := k.list(s)
-	*list = slices.DeleteFunc(*list, func(old string) bool { return k.covers != nil && k.covers(value, old) })
-	*list = append(*list, value)
-	slices.Sort(*list)
-}
-
 // grantKinds are the fields of ServiceGrants by their names in the document.
-var grantKinds = map[string]grantKind{
+var grantKinds = grantTable[ServiceGrants]{
 	"privileged":   flagKind(func(s *ServiceGrants) *bool { return &s.Privileged }),
 	"hostNetwork":  flagKind(func(s *ServiceGrants) *bool { return &s.HostNetwork }),
 	"hostPid":      flagKind(func(s *ServiceGrants) *bool { return &s.HostPID }),
@@ -149,9 +91,7 @@ var grantKinds = map[string]grantKind{
 	"deviceRules":  {list: func(s *ServiceGrants) *[]string { return &s.DeviceRules }, fault: deviceRuleFault},
 	"hostPaths":    {list: func(s *ServiceGrants) *[]string { return &s.HostPaths }, fault: hostPathFault, covers: hostPathCovers},
 	"ports":        {list: func(s *ServiceGrants) *[]string { return &s.Ports }, fault: portFault},
-	"sysctls": listKind(func(s *ServiceGrants) *[]string { return &s.Sysctls },
-		`^(net\.[a-zA-Z0-9_.-]+|kernel\.(shm[a-z_]+|msg[a-z]+|sem)|fs\.mqueue\.[a-z_]+)=[^\x00-\x1f]+$`,
-		"only name=value of net.*, kernel.shm*, kernel.msg*, kernel.sem and fs.mqueue.*, which the kernel keeps per container"),
+	"sysctls":      {list: func(s *ServiceGrants) *[]string { return &s.Sysctls }, fault: sysctlFault},
 	"securityOpt": listKind(func(s *ServiceGrants) *[]string { return &s.SecurityOpt },
 		`^(seccomp=unconfined|systempaths=unconfined|apparmor=[A-Za-z0-9_.-]+|label=[a-z]+(:[A-Za-z0-9_.:,-]+)?)$`,
 		"only seccomp=unconfined, systempaths=unconfined, apparmor=NAME and label=…; a profile in a file would be read from the device"),
@@ -163,19 +103,25 @@ var grantKinds = map[string]grantKind{
 		`^[0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*$`, "only a list of processors such as 2-3"),
 	"containerNames": listKind(func(s *ServiceGrants) *[]string { return &s.ContainerNames },
 		`^[A-Za-z0-9][A-Za-z0-9_.-]{0,200}$`, "only a name of the engine's form"),
-	"extraHosts": listKind(func(s *ServiceGrants) *[]string { return &s.ExtraHosts },
-		`^[A-Za-z0-9_.-]{1,253}=(host-gateway|[0-9A-Fa-f.:]{2,45})$`, "only name=address, the address a number or host-gateway"),
-	"dns": listKind(func(s *ServiceGrants) *[]string { return &s.DNS },
-		`^[0-9A-Fa-f.:]{2,45}$`, "only the address of a name server"),
-	"dnsSearch": listKind(func(s *ServiceGrants) *[]string { return &s.DNSSearch },
-		`^[A-Za-z0-9_.-]{1,253}$`, "only a domain"),
-	"dnsOptions": listKind(func(s *ServiceGrants) *[]string { return &s.DNSOptions },
-		`^[a-z0-9-]{1,64}(:[0-9]{1,4})?$`, "only an option of resolv.conf"),
+	"extraHosts": {list: func(s *ServiceGrants) *[]string { return &s.ExtraHosts }, fault: extraHostFault},
+	"dns":        {list: func(s *ServiceGrants) *[]string { return &s.DNS }, fault: addressFault},
+	"dnsSearch":  {list: func(s *ServiceGrants) *[]string { return &s.DNSSearch }, fault: domainFault},
+	"dnsOptions": {list: func(s *ServiceGrants) *[]string { return &s.DNSOptions }, fault: resolverFault},
 	"logDrivers": listKind(func(s *ServiceGrants) *[]string { return &s.LogDrivers },
 		`^[a-z0-9][a-z0-9_.-]{0,63}$`, "only the name of a log driver"),
 	"logOptions": listKind(func(s *ServiceGrants) *[]string { return &s.LogOptions },
 		`^[a-z0-9][a-z0-9_.-]{0,63}=[^\x00-\x1f]*$`, "only name=value"),
 }
+
+// Faults of what a Compose service and a Kubernetes workload can both be granted.
+var (
+	sysctlFault = unless(`^(net\.[a-zA-Z0-9_.-]+|kernel\.(shm[a-z_]+|msg[a-z]+|sem)|fs\.mqueue\.[a-z_]+)=[^\x00-\x1f]+$`,
+		"only name=value of net.*, kernel.shm*, kernel.msg*, kernel.sem and fs.mqueue.*, which the kernel keeps per container")
+	extraHostFault = unless(`^[A-Za-z0-9_.-]{1,253}=(host-gateway|[0-9A-Fa-f.:]{2,45})$`, "only name=address, the address a number or host-gateway")
+	addressFault   = unless(`^[0-9A-Fa-f.:]{2,45}$`, "only the address of a name server")
+	domainFault    = unless(`^[A-Za-z0-9_.-]{1,253}$`, "only a domain")
+	resolverFault  = unless(`^[a-z0-9-]{1,64}(:[0-9]{1,4})?$`, "only an option of resolv.conf")
+)
 
 func (g Grants) validate() error {
 	for _, name := range slices.Sorted(maps.Keys(g.Compose)) {
@@ -186,6 +132,9 @@ func (g Grants) validate() error {
 		if err := s.validate(); err != nil {
 			return fmt.Errorf("grants.compose.%s.%w", name, err)
 		}
+	}
+	if err := g.Kubernetes.validate(); err != nil {
+		return fmt.Errorf("grants.kubernetes.%w", err)
 	}
 	for i, name := range g.Secrets {
 		if !margo.ValidSecretName(name) || slices.Contains(g.Secrets[:i], name) {
@@ -199,31 +148,18 @@ func (g Grants) validate() error {
 }
 
 func (s *ServiceGrants) validate() error {
-	for _, name := range slices.Sorted(maps.Keys(grantKinds)) {
-		kind := grantKinds[name]
-		if kind.list == nil {
-			continue
-		}
-		list := *kind.list(s)
-		if len(list) > maxGrants {
-			return fmt.Errorf("%s: %d entries, at most %d", name, len(list), maxGrants)
-		}
-		for i, v := range list {
-			if fault := kind.fault(v); fault != "" {
-				return fmt.Errorf("%s[%d]: %.200q: %s", name, i, v, fault)
-			}
-		}
+	if err := grantKinds.validate(s); err != nil {
+		return err
 	}
-	return s.validatePaths()
+	return nestedPaths(s.HostPaths)
 }
 
-// validatePaths refuses a path below one that the service may write to: there
-// the application could leave a link to any place of the machine, and the
-// engine follows it.
-func (s *ServiceGrants) validatePaths() error {
-	for i, inner := range s.HostPaths {
+// nestedPaths refuses a path below one that the application may write to: there
+// it could leave a link to any place of the machine, and the engine follows it.
+func nestedPaths(hostPaths []string) error {
+	for i, inner := range hostPaths {
 		path, _ := splitMode(inner)
-		for j, outer := range s.HostPaths {
+		for j, outer := range hostPaths {
 			if dir, mode := splitMode(outer); mode == "rw" && strings.HasPrefix(path, dir+"/") {
 				return fmt.Errorf("hostPaths[%d]: %.200q is below hostPaths[%d], where the application can write and so put a link to anywhere", i, path, j)
 			}
