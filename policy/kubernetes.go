@@ -150,7 +150,7 @@ func (w *walk) spelt(name string) string {
 func (w *walk) object(at place, o map[string]any) {
 	kind, _ := o["kind"].(string)
 	apiVersion, _ := o["apiVersion"].(string)
-	at = objectPlace(at, kind, objectNameOf(o))
+	at = w.objectPlace(at, kind, groupOf(apiVersion), objectNameOf(o))
 	known, ok := kubernetesKinds[kind]
 	switch {
 	case ok && slices.Contains(known.versions, apiVersion):
@@ -176,12 +176,21 @@ func groupOf(apiVersion string) string {
 
 var plainObject = regexp.MustCompile(objectName)
 
-// objectPlace names an object as people do, where its name is one.
-func objectPlace(at place, kind, name string) place {
-	if !plainKey.MatchString(kind) || !plainObject.MatchString(name) {
+var plainKind = regexp.MustCompile(`^[A-Z][A-Za-z0-9]{0,62}$`)
+
+// objectPlace names an object as people do, where its name is one. In logs only
+// kinds that are known are named.
+func (w *walk) objectPlace(at place, kind, group, name string) place {
+	if !plainKind.MatchString(kind) || !plainObject.MatchString(name) {
 		return at
 	}
-	return place{kind + "/" + name, kind + "/" + name, name}
+	full := kind + "/" + name
+	_, known := kubernetesKinds[kind]
+	_, granted := w.grants.Kubernetes.CustomKinds[kind+"."+group]
+	if known || granted || neverKinds[kind] != "" {
+		return place{full, full, name}
+	}
+	return place{full, at.log, name}
 }
 
 // customObject: of a kind that is not Kubernetes' own only the metadata and the

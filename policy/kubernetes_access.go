@@ -29,7 +29,7 @@ func wantRights(w *walk, at place, rule map[string]any) {
 	}
 	for _, verb := range verbs {
 		for _, path := range paths {
-			w.right(at, verb+" "+path)
+			w.want(at, "rules", verb+" "+path)
 		}
 		for _, group := range groups {
 			for _, resource := range resources {
@@ -41,19 +41,11 @@ func wantRights(w *walk, at place, rule map[string]any) {
 
 func (w *walk) rights(at place, verb, resource string, names []string) {
 	if len(names) == 0 {
-		w.right(at, verb+" "+resource)
+		w.want(at, "rules", verb+" "+resource)
 	}
 	for _, name := range names {
-		w.right(at, verb+" "+resource+"["+w.spelt(name)+"]")
+		w.want(at, "rules", verb+" "+resource+"["+w.spelt(name)+"]")
 	}
-}
-
-func (w *walk) right(at place, value string) {
-	if fault := rightsFault(value, isClusterRole(w.owner.name)); fault != "" {
-		w.ask(at, "never granted: "+fault, show(value))
-		return
-	}
-	w.want(at, "rules", value)
 }
 
 // resourceText spells a resource and its group as grants do: a subresource comes

@@ -136,7 +136,7 @@ func (k *KubernetesGrants) holder(o owner) (holder, func()) {
 	case sectionServices:
 		return heldBy(&k.Services, o.name, exposureKinds)
 	case sectionRoles:
-		return heldBy(&k.Roles, o.name, roleTable)
+		return heldBy(&k.Roles, o.name, tableOfRole(o.name))
 	case sectionCustom:
 		return customHolder{k, o.name}, func() {}
 	default:
@@ -223,35 +223,35 @@ func (k KubernetesGrants) validate() error {
 		return err
 	}
 	return cmp.Or(
-		validateAll("workloads", "Kind/name of a workload", k.Workloads, workloadKey, (*WorkloadGrants).validate),
-		validateAll("services", "the name of a Service", k.Services, serviceKey, exposureKinds.validate),
-		validateAll("roles", "Role/name or ClusterRole/name", k.Roles, roleKey, roleTable.validate),
-		k.validateRoles(),
-		validateAll("customKinds", "Kind.group", k.CustomKinds, customKey, (*CustomKind).validate),
+		validateAll("workloads", "Kind/name of a workload", k.Workloads, workloadKey, oneTable(workloadTable)),
+		k.validatePaths(),
+		validateAll("services", "the name of a Service", k.Services, serviceKey, oneTable(exposureKinds)),
+		validateAll("roles", "Role/name or ClusterRole/name", k.Roles, roleKey, tableOfRole),
 		k.validateCustom(),
 	)
 }
 
-func validateAll[T any](section, want string, all map[string]T, key *regexp.Regexp, validate func(*T) error) error {
+func validateAll[T any](section, want string, all map[string]T, key *regexp.Regexp, table func(name string) grantTable[T]) error {
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		if !key.MatchString(name) {
 			return fmt.Errorf("%s: %.300q is not %s; patterns are not allowed", section, name, want)
 		}
 		s := all[name]
-		if err := validate(&s); err != nil {
+		if err := table(name).validate(&s); err != nil {
 			return fmt.Errorf("%s.%s.%w", section, name, err)
 		}
 	}
 	return nil
 }
 
-// validateRoles refuses for namespaces and clusters what only the other can have.
-func (k KubernetesGrants) validateRoles() error {
-	for _, name := range slices.Sorted(maps.Keys(k.Roles)) {
-		for i, rule := range k.Roles[name].Rules {
-			if fault := rightsFault(rule, isClusterRole(name)); fault != "" {
-				return fmt.Errorf("roles.%s.rules[%d]: %.200q: %s", name, i, rule, fault)
-			}
+func oneTable[T any](t grantTable[T]) func(string) grantTable[T] {
+	return func(string) grantTable[T] { return t }
+}
+
+func (k KubernetesGrants) validatePaths() error {
+	for _, name := range slices.Sorted(maps.Keys(k.Workloads)) {
+		if err := nestedPaths(k.Workloads[name].HostPaths); err != nil {
+			return fmt.Errorf("workloads.%s.%w", name, err)
 		}
 	}
 	return nil
@@ -262,11 +262,14 @@ func (k KubernetesGrants) validateCustom() error {
 		if fault := customFault(name); fault != "" {
 			return fmt.Errorf("customKinds: %.300q: %s", name, fault)
 		}
+		if err := k.CustomKinds[name].validate(); err != nil {
+			return fmt.Errorf("customKinds.%s.%w", name, err)
+		}
 	}
 	return nil
 }
 
-func (c *CustomKind) validate() error {
+func (c CustomKind) validate() error {
 	if len(c.ImageFields) > maxGrants {
 		return fmt.Errorf("imageFields: %d entries, at most %d", len(c.ImageFields), maxGrants)
 	}

@@ -10,12 +10,27 @@ import (
 // "update deployments.apps/scale", "get secrets[RELEASE-cert]". A grant covers the
 // verbs that it names of the one resource, and with a name the one object.
 
-var roleTable = grantTable[RoleGrants]{"rules": {
-	list:   func(r *RoleGrants) *[]string { return &r.Rules },
-	fault:  func(value string) string { return rightsFault(value, false) },
-	covers: rightCovers,
-	joined: rightJoined,
-}}
+var (
+	roleTable        = rightsTable(false)
+	clusterRoleTable = rightsTable(true)
+)
+
+func rightsTable(everywhere bool) grantTable[RoleGrants] {
+	return grantTable[RoleGrants]{"rules": {
+		list:   func(r *RoleGrants) *[]string { return &r.Rules },
+		fault:  func(value string) string { return rightsFault(value, everywhere) },
+		covers: rightCovers,
+		joined: rightJoined,
+	}}
+}
+
+// tableOfRole is that of Role/name or ClusterRole/name.
+func tableOfRole(key string) grantTable[RoleGrants] {
+	if isClusterRole(key) {
+		return clusterRoleTable
+	}
+	return roleTable
+}
 
 func isClusterRole(key string) bool { return strings.HasPrefix(key, "ClusterRole/") }
 

@@ -56,16 +56,16 @@ var ordinaryCapabilities = strings.Fields(`AUDIT_WRITE CHOWN DAC_OVERRIDE FOWNER
 
 var kubeCapability = rule{check: func(w *walk, at place, v any) {
 	s, ok := v.(string)
-	name := engineCapability(s)
-	ordinary := slices.Contains(ordinaryCapabilities, name)
+	// The standard has one spelling; runtimes take others for the same.
+	ordinary := slices.Contains(ordinaryCapabilities, s)
 	if w.chart.restricted {
-		ordinary = name == "NET_BIND_SERVICE"
+		ordinary = s == "NET_BIND_SERVICE"
 	}
 	switch {
 	case !ok:
 		w.ask(at, "must be text", show(v))
 	case !ordinary:
-		w.want(at, "capabilities", name)
+		w.want(at, "capabilities", engineCapability(s))
 	}
 }}
 

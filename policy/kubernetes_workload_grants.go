@@ -1,6 +1,6 @@
 package policy
 
-import "fmt"
+import "strings"
 
 // WorkloadGrants is what the pods of one workload may ask of the machine. Flags
 // grant one thing; lists grant exactly the entries.
@@ -118,18 +118,8 @@ var workloadTable = grantTable[WorkloadGrants]{
 var ordinaryName = unless(objectName, "only the name of a priority class")
 
 func priorityFault(value string) string {
-	if len(value) >= len("system-") && value[:len("system-")] == "system-" {
+	if strings.HasPrefix(value, "system-") {
 		return "it is for what the cluster itself needs, and evicts everything else"
 	}
 	return ordinaryName(value)
-}
-
-func (s *WorkloadGrants) validate() error {
-	if err := workloadTable.validate(s); err != nil {
-		return err
-	}
-	if err := nestedPaths(s.HostPaths); err != nil {
-		return fmt.Errorf("%w", err)
-	}
-	return nil
 }
