@@ -45,15 +45,21 @@ func ImageName(registry string, manifest ocispec.Descriptor) string {
 	return registry + imagePath + "@" + string(manifest.Digest)
 }
 
+// imageNames are the names of what v may run, by reference.
+func imageNames(registry string, v verify.Renderable) map[string]string {
+	names := map[string]string{}
+	for _, i := range v.Images() {
+		names[i.Reference] = ImageName(registry, i.Manifest)
+	}
+	return names
+}
+
 // imagePath is the one repository of the loopback registry (store.Handler).
 const imagePath = "/c"
 
 // Render implements [Applier].
 func (c *Compose) Render(ctx context.Context, v verify.Renderable, archive func(ocispec.Descriptor) ([]byte, error)) ([]verify.Render, error) {
-	images := map[string]string{}
-	for _, i := range v.Images() {
-		images[i.Reference] = ImageName(c.Registry, i.Manifest)
-	}
+	images := imageNames(c.Registry, v)
 	var out []verify.Render
 	for _, part := range v.Components() {
 		data, err := archive(part.Archive)
@@ -72,7 +78,7 @@ func (c *Compose) Render(ctx context.Context, v verify.Renderable, archive func(
 		if err != nil {
 			return nil, fmt.Errorf("component %s: %w", part.Name, err)
 		}
-		out = append(out, verify.Render{Component: part.Name, Project: res.Project, Defaulted: res.Defaulted})
+		out = append(out, verify.Render{Component: part.Name, Type: part.Type, Project: res.Project, Defaulted: res.Defaulted})
 	}
 	return out, nil
 }

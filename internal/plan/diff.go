@@ -59,6 +59,8 @@ func compare(before, after []verify.Render) (comparison, error) {
 			c.section(component, k.kind, old[component].section(k.section), now[component].section(k.section))
 		}
 		c.replace(component, old[component], now[component])
+		c.section(component, "object", old[component].section(chartSection), now[component].section(chartSection))
+		c.replacePods(component, old[component].section(chartSection), now[component].section(chartSection))
 	}
 	return c, nil
 }

@@ -17,12 +17,14 @@ import (
 // Object is something that a component makes on a device.
 type Object struct {
 	Component string `json:"component"`
-	// Kind is service, network, volume, config, secret or port.
+	// Kind is service, network, volume, config, secret or port; of a chart, the kind
+	// of a Kubernetes object with its group, such as Deployment.apps.
 	Kind string `json:"kind"`
-	// Name is the key in the Compose file; of a port, what is published.
+	// Name is the key in the Compose file; of a port, what is published; of a
+	// Kubernetes object, its name.
 	Name string `json:"name"`
-	// Image is the reference that a service runs, Replicas how many of it if not
-	// one; Service is whose port it is.
+	// Image is the reference that a service runs (of an object of a chart, those that
+	// it names), Replicas how many of it if not one; Service is whose port it is.
 	Image    string `json:"image,omitempty"`
 	Replicas string `json:"replicas,omitempty"`
 	Service  string `json:"service,omitempty"`
@@ -48,7 +50,7 @@ func readProject(r verify.Render) (project, error) {
 	if err := dec.Decode(&p); err != nil || p == nil {
 		return nil, reason.New(reason.Render, "component %s: the render is not a JSON object", r.Component)
 	}
-	return p, nil
+	return p.chartProject(r), nil
 }
 
 func (p project) section(name string) map[string]any {
@@ -80,6 +82,10 @@ func listObjects(r *verify.Rehearsal, renders []verify.Render) ([]Object, error)
 			}
 		}
 		out = append(out, ports...)
+		objects := p.section(chartSection)
+		for _, name := range slices.Sorted(maps.Keys(objects)) {
+			out = append(out, chartObject(render.Component, objects[name], references))
+		}
 	}
 	return out, nil
 }
@@ -89,8 +95,14 @@ func (o *Object) describe(service any, references map[string]string) {
 	image, _ := s["image"].(string)
 	_, d, _ := strings.Cut(image, "@")
 	o.Image = references[d]
-	if n, ok := s["scale"]; ok && fmt.Sprint(n) != "1" {
-		o.Replicas = fmt.Sprint(n)
+	if n, ok := s["scale"]; ok {
+		o.describeReplicas(n)
+	}
+}
+
+func (o *Object) describeReplicas(n any) {
+	if text := fmt.Sprint(n); text != "1" {
+		o.Replicas = text
 	}
 }
 

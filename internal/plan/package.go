@@ -75,6 +75,8 @@ type Profile struct {
 	ID      string   `json:"id"`
 	Objects []Object `json:"objects"`
 	Limits  Limits   `json:"limits"`
+	// Volatile are the fields that a chart makes anew at every render.
+	Volatile []Volatile `json:"volatile"`
 	// Secrets are the parameters for which an order names a file of the device.
 	Secrets []string `json:"secrets"`
 
@@ -124,7 +126,7 @@ func (p *Package) list(ctx context.Context, b *bundle.Bundle, docs verify.Docume
 		if err != nil {
 			return fmt.Errorf("component %s: %w", c.Name, err)
 		}
-		m, err := bundle.ParseComposeComponent(data)
+		m, err := bundle.ParseComponent(c.Manifest, data)
 		if err != nil {
 			return fmt.Errorf("component %s: %w", c.Name, err)
 		}
@@ -185,7 +187,10 @@ func (p *Package) rehearse(ctx context.Context, in PackageInput, profile margo.D
 	if err != nil {
 		return err
 	}
-	p.Profiles = append(p.Profiles, Profile{ID: profile.ID, Objects: objects, Limits: limits(rehearsal, renders), Secrets: in.secrets(profile), renders: renders})
+	p.Profiles = append(p.Profiles, Profile{
+		ID: profile.ID, Objects: objects, Limits: limits(rehearsal, renders), Volatile: listVolatile(renders),
+		Secrets: in.secrets(profile), renders: renders,
+	})
 	if in.Policy == nil {
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/consign-dev/consign/internal/apply/task"
+	"github.com/consign-dev/consign/internal/bundle"
 	"github.com/consign-dev/consign/internal/verify"
 	"github.com/consign-dev/consign/policy"
 )
@@ -21,20 +22,28 @@ type Privileges struct {
 
 func privileges(have policy.Grants, renders []verify.Render) (Privileges, error) {
 	out := Privileges{Never: []string{}}
-	var projects [][]byte
+	var projects, charts [][]byte
 	for _, r := range renders {
-		projects = append(projects, r.Project)
+		if r.Type == bundle.Helm {
+			charts = append(charts, r.Project)
+		} else {
+			projects = append(projects, r.Project)
+		}
 	}
 	proposal, err := have.Propose(projects...)
 	if err != nil {
 		return out, fmt.Errorf("privileges: %w", err)
 	}
-	out.Never, out.More = append(out.Never, proposal.Never...), proposal.More
+	more, err := proposal.Grants.ProposeKubernetes(charts...)
+	if err != nil {
+		return out, fmt.Errorf("privileges: %w", err)
+	}
+	out.Never, out.More = append(append(out.Never, proposal.Never...), more.Never...), proposal.More+more.More
 	before, err := have.YAML()
 	if err != nil {
 		return out, err
 	}
-	after, err := proposal.Grants.YAML()
+	after, err := more.Grants.YAML()
 	if after != before {
 		out.Grants = after
 	}

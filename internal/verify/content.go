@@ -32,6 +32,8 @@ type Renderable interface {
 	Images() []Image
 	// Limits are for containers that name none: the policy's, for this application.
 	Limits() task.Limits
+	// ImageFields are the fields of custom kinds that grants name as those of images.
+	ImageFields() []task.ImageField
 
 	resolved() *content
 }
@@ -94,6 +96,9 @@ func (c *content) Images() []Image { return c.images }
 
 // Limits implements [Renderable].
 func (c *content) Limits() task.Limits { return c.grants.Limits.Defaults() }
+
+// ImageFields implements [Renderable].
+func (c *content) ImageFields() []task.ImageField { return c.grants.ImageFields() }
 
 // Blobs returns what has to be fetched before the images run: archives, image
 // configurations and layers, each once.

@@ -5,27 +5,33 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sort"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/consign-dev/consign/internal/apply/task"
+	"github.com/consign-dev/consign/internal/bundle"
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/strictjson"
+	"github.com/consign-dev/consign/policy"
 )
 
-// Render is the exact Compose project that an applier made of one component.
+// Render is the exact Compose project, or set of Kubernetes objects, that an
+// applier made of one component.
 // It comes from a program that parses untrusted input, so nothing about it is
 // believed: it is checked whole.
 type Render struct {
 	// Component is the name of the component.
 	Component string
-	// Project is the resolved project as JSON.
+	// Type is the component's, for people; "" says as much as [bundle.Compose].
+	Type string
+	// Project is the resolved project as JSON, or a [task.ChartRender].
 	Project []byte
 	// Defaulted are the places in Project that are a limit of
 	// [Renderable.Limits]. It is for people; no check looks at it.
 	Defaulted []string
+	// Volatile are the fields that a chart makes anew at every render, for people.
+	Volatile []task.VolatileField
 }
 
 // Permit says that exactly these objects may be applied. Only [Verdict.Permit]
@@ -39,7 +45,7 @@ type Permit struct {
 // PermittedComponent is one checked render.
 type PermittedComponent struct {
 	Component
-	// Render is the project as JSON and Digest its sha256 digest.
+	// Render is [Render.Project] and Digest its sha256 digest.
 	Render []byte
 	Digest digest.Digest
 	// Images are the digest references in the render, sorted, each once.
@@ -90,14 +96,25 @@ func (c *content) permit(part Component, r Render) (PermittedComponent, error) {
 	if r.Component != part.Name {
 		return none, reason.New(reason.Internal, "the render is of component %q", r.Component)
 	}
-	if err := c.grants.CheckCompose(r.Project); err != nil {
-		return none, err
-	}
-	images, err := c.checkRender(part, r.Project)
+	images, err := c.judge(part, r.Project)
 	if err != nil {
 		return none, err
 	}
 	return PermittedComponent{Component: part, Render: r.Project, Digest: digest.SHA256.FromBytes(r.Project), Images: images}, nil
+}
+
+// judge holds a render against the grants and lists its images.
+func (c *content) judge(part Component, render []byte) ([]string, error) {
+	if part.Type == bundle.Helm {
+		if err := c.grants.CheckKubernetes(render); err != nil {
+			return nil, err
+		}
+		return c.checkChart(part, render)
+	}
+	if err := c.grants.CheckCompose(render); err != nil {
+		return nil, err
+	}
+	return c.checkRender(part, render)
 }
 
 // checkRender reads the three things that grants do not cover: the project's
@@ -132,11 +149,36 @@ func (c *content) checkRender(part Component, project []byte) ([]string, error) 
 		}
 		seen[s.Image] = true
 	}
-	images := make([]string, 0, len(seen))
-	for i := range seen {
-		images = append(images, i)
+	return slices.Sorted(maps.Keys(seen)), nil
+}
+
+// checkChart is checkRender for the objects of a chart: the release and namespace
+// are ours to give, whose they are stands on each of them, and their images are the
+// bundle's.
+func (c *content) checkChart(part Component, render []byte) ([]string, error) {
+	var doc task.ChartRender
+	if err := strictjson.Unmarshal(render, &doc, task.RenderLimits); err != nil {
+		return nil, reason.New(reason.Render, "the render is not a set of objects: %w", err)
 	}
-	sort.Strings(images)
+	if doc.Release != part.Project || doc.Namespace != part.Namespace {
+		return nil, reason.New(reason.Render, "the render is of release %q in namespace %q where %q in %q was given", doc.Release, doc.Namespace, part.Project, part.Namespace)
+	}
+	owner, err := policy.KubernetesDeployment(render)
+	if err != nil {
+		return nil, err
+	}
+	if owner != c.deployment {
+		return nil, reason.New(reason.Render, "the objects say that they are of deployment %q, ordered is %q", owner, c.deployment)
+	}
+	images, err := c.grants.KubernetesImages(render)
+	if err != nil {
+		return nil, err
+	}
+	for _, image := range images {
+		if !c.allows(image) {
+			return nil, reason.New(reason.ImageUnpinned, "%q is not an image of the bundle", image)
+		}
+	}
 	return images, nil
 }
 

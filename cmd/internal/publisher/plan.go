@@ -13,7 +13,6 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
 
-	"github.com/consign-dev/consign/internal/apply"
 	"github.com/consign-dev/consign/internal/bundle"
 	"github.com/consign-dev/consign/internal/cli"
 	"github.com/consign-dev/consign/internal/durable"
@@ -135,7 +134,7 @@ func (f *planFlags) directory(cmd *cobra.Command, g *globals, dir string) error 
 	if err != nil {
 		return err
 	}
-	renderer, err := newRenderers()
+	programs, err := findAppliers()
 	if err != nil {
 		return err
 	}
@@ -157,7 +156,7 @@ func (f *planFlags) directory(cmd *cobra.Command, g *globals, dir string) error 
 		ask.Layout, ask.Packed = layout, in.Packed
 		in.Try = func(ctx context.Context) (*verify.Trial, error) { return publish.Foretell(ctx, *ask) }
 	}
-	p, err := plan.OfPackage(cmd.Context(), in, renderer("any"))
+	p, err := plan.OfPackage(cmd.Context(), in, programs.renderer("any"))
 	if err != nil {
 		return err
 	}
@@ -238,9 +237,11 @@ func (f *planFlags) orders(cmd *cobra.Command, g *globals, release string) error
 	if in.Platform, err = f.platform(); err != nil {
 		return err
 	}
-	if in.Renderer, err = newRenderers(); err != nil {
+	programs, err := findAppliers()
+	if err != nil {
 		return err
 	}
+	in.Renderer = programs.renderer
 	in.Order.Channel = f.channel.channel
 	p, err := f.channel.publisher(cmd, g, nil)
 	if err != nil {
@@ -264,27 +265,4 @@ func (f *planFlags) orders(cmd *cobra.Command, g *globals, release string) error
 		}
 	}
 	return nil
-}
-
-// newRenderers finds the applier beside this program and nowhere else, as the
-// agent does. The address in image names is the agent's usual one.
-func newRenderers() (func(device string) plan.Renderer, error) {
-	self, err := os.Executable()
-	if err == nil {
-		self, err = filepath.EvalSymlinks(self)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("find this program: %w", err)
-	}
-	path := filepath.Join(filepath.Dir(self), "applier-compose")
-	if _, err := os.Stat(path); err != nil {
-		return nil, fmt.Errorf("find the applier that renders: %w; install applier-compose beside publisher, as 'make install' does", err)
-	}
-	program, err := apply.NewProgram(path)
-	if err != nil {
-		return nil, err
-	}
-	return func(device string) plan.Renderer {
-		return &apply.Compose{Program: program, Registry: "127.0.0.1:5127", Device: device}
-	}, nil
 }

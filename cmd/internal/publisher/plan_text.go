@@ -48,6 +48,9 @@ func (planText) ofPackage(p *plan.Package) func(io.Writer) {
 			for _, name := range profile.Secrets {
 				t.line("  parameter  %s is secret: an order names a file of the device for it", name)
 			}
+			for _, v := range profile.Volatile {
+				t.line("  made anew  %s: %s%s: the value of the first install is kept", v.Component, v.Object, v.Field)
+			}
 			t.limits(profile.Limits)
 		}
 		t.privileges(p.Privileges)

@@ -41,7 +41,7 @@ func (f *packFlags) pack(cmd *cobra.Command, g *globals, dir, channel string, ou
 	if err != nil {
 		return pack.Result{}, err
 	}
-	o := pack.Options{Dir: dir, Out: out, Images: images, Locked: f.locked, Rehearse: f.rehearse, Channel: channel}
+	o := pack.Options{Dir: dir, Out: out, Images: images, Locked: f.locked, Rehearse: f.rehearse, Channel: channel, ChartImages: chartImages}
 	for _, text := range f.platforms {
 		p, err := pack.ParsePlatform(text)
 		if err != nil {

@@ -14,6 +14,10 @@ const (
 	AnnotationDevice    = LabelDevice
 )
 
+// MaxChart bounds a chart archive. With a render of [MaxRender] beside it, both in
+// base64, it fits a request.
+const MaxChart = 8 << 20
+
 // ChartInput asks for the exact objects that a Helm chart makes with given
 // values. Nothing else enters the render: no cluster, no network, no clock that
 // would be kept.
@@ -64,38 +68,41 @@ type ImageField struct {
 }
 
 // ChartRender is the exact set of objects of one chart: what is checked, logged
-// by its digest, kept and applied. Its encoding is JSON with sorted keys and
-// without white space; the same input gives the same bytes, but for the values of
-// volatile fields that Previous does not have.
+// by its digest, kept and applied. Its encoding is JSON with sorted keys (as the
+// fields here are) and without white space; the same input gives the same bytes,
+// but for the values of volatile fields that Previous does not have. So a render
+// that is given back as Previous, with nothing else changed, comes out again.
 type ChartRender struct {
-	Release   string  `json:"release"`
-	Namespace string  `json:"namespace"`
 	Chart     ChartID `json:"chart"`
-	// Values are those of the order, as a tree.
-	Values map[string]any `json:"values"`
+	Namespace string  `json:"namespace"`
 	// Objects are whole Kubernetes objects, in the order in which Helm installs
 	// kinds, then by name.
 	Objects []json.RawMessage `json:"objects"`
-	// Volatile are the fields that two renders of the same input differ in.
+	Release string            `json:"release"`
+	// Values are those of the order, as a tree.
+	Values map[string]any `json:"values"`
+	// Volatile are the fields that two renders of the same input differ in, without
+	// Kept, which depends on what was there before.
 	Volatile []VolatileField `json:"volatile,omitempty"`
 }
 
 // ChartID names a chart.
 type ChartID struct {
+	AppVersion string `json:"appVersion,omitempty"`
 	Name       string `json:"name"`
 	Version    string `json:"version"`
-	AppVersion string `json:"appVersion,omitempty"`
 }
 
 // VolatileField is a field whose value a chart makes anew at every render, such
 // as a password. Its value is in the objects and is told to nobody.
 type VolatileField struct {
-	// Object is kind/name, or kind.group/name.
-	Object string `json:"object"`
 	// Field is a JSON pointer (RFC 6901) into the object.
 	Field string `json:"field"`
 	// Kept says that the value is that of the render before.
 	Kept bool `json:"kept,omitempty"`
+	// Object is kind/name or kind.group/name. An object in another namespace than
+	// the render's has it between the two: kind/namespace/name.
+	Object string `json:"object"`
 }
 
 // ChartResult is a render of a chart.
@@ -107,6 +114,26 @@ type ChartResult struct {
 	Images []string `json:"images"`
 	// Defaulted are the places that were filled from Limits, sorted.
 	Defaulted []string `json:"defaulted,omitempty"`
-	// Volatile are those of the render.
+	// Tests are the objects that are left out because they are test hooks, sorted.
+	Tests []string `json:"tests,omitempty"`
+	// Volatile are those of the render, with Kept.
 	Volatile []VolatileField `json:"volatile,omitempty"`
+}
+
+// ChartImagesInput asks which images a chart names with given values. The fields
+// are those of [ChartInput].
+type ChartImagesInput struct {
+	Chart        []byte                     `json:"chart"`
+	Release      string                     `json:"release"`
+	Namespace    string                     `json:"namespace"`
+	Values       map[string]json.RawMessage `json:"values"`
+	ImageFields  []ImageField               `json:"imageFields,omitempty"`
+	Capabilities Capabilities               `json:"capabilities"`
+}
+
+// ChartImagesResult says what a bundle with the chart has to contain.
+type ChartImagesResult struct {
+	Chart ChartID `json:"chart"`
+	// Images are references in normal form, sorted, each once.
+	Images []string `json:"images"`
 }

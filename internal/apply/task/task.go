@@ -1,6 +1,6 @@
 // Package task is what an agent and an applier program say to each other.
 //
-// An applier program (cmd/applier-compose) is started for one task and ends
+// An applier program (cmd/applier-compose, cmd/applier-helm) is started for one task and ends
 // with it. The request is one line of JSON on its standard input, the answer
 // one line of JSON on its standard output; both are specified field by field
 // in docs/spec/applier.md. Standard error is for people and is never parsed.
@@ -13,10 +13,12 @@
 //	applier-compose prune    remove the images of ours that nobody needs
 //	applier-compose snapshot copy the data of a deployment's volumes
 //	applier-compose restore  put such a copy back
+//	applier-helm    render   chart + values + images -> the exact objects
+//	applier-helm    images   chart + values -> the images that it names
 //
 // The name of the task is the program's only argument and is repeated in the
-// request: the program has to confine itself for a render before it has read
-// a byte, and the repetition makes a mix-up an error. The sender keeps the pipe
+// request: the program has to confine itself for a render (and for images) before it
+// has read a byte, and the repetition makes a mix-up an error. The sender keeps the pipe
 // open until it has the answer: when it closes early the sender is gone, and
 // the program stops.
 //
@@ -46,7 +48,12 @@ const (
 	Prune    Name = "prune"
 	Snapshot Name = "snapshot"
 	Restore  Name = "restore"
+	Images   Name = "images"
 )
+
+// Confined reports whether the task reads what an application brings, and nothing
+// else: it runs in the sandbox, and whatever goes wrong is the application's doing.
+func (n Name) Confined() bool { return n == Render || n == Images }
 
 // Labels that mark every object which Consign makes in an engine. An object
 // that bears a project's name without the right LabelDeployment is somebody
