@@ -10,7 +10,7 @@ SHELL := /bin/bash
 PREFIX ?= /usr/local
 DESTDIR ?=
 CACHE := $(or $(CONSIGN_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/consign)
-PROGRAMS := publisher agent auditor applier-compose
+PROGRAMS := publisher agent auditor applier-compose applier-helm
 # Further arguments for "go test", such as ARGS='-run TestSync -count=1 ./internal/agent'.
 ARGS ?= ./...
 # How long "make soak" repeats the tests, and how long it fuzzes each target
@@ -79,7 +79,7 @@ install: ## install the programs and systemd units under DESTDIR and PREFIX (aft
 	@for p in $(PROGRAMS); do test -x bin/$$p || { echo "bin/$$p is missing: run 'make build' first" >&2; exit 1; }; done
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/lib/consign' '$(DESTDIR)$(PREFIX)/lib/systemd/system'
 	install -m 0755 bin/auditor '$(DESTDIR)$(PREFIX)/bin/'
-	install -m 0755 bin/agent bin/publisher bin/applier-compose '$(DESTDIR)$(PREFIX)/lib/consign/'
+	install -m 0755 bin/agent bin/publisher bin/applier-compose bin/applier-helm '$(DESTDIR)$(PREFIX)/lib/consign/'
 	for p in agent publisher; do ln -sfn ../lib/consign/$$p '$(DESTDIR)$(PREFIX)/bin/'$$p; done
 	for u in packaging/systemd/*.service packaging/systemd/*.socket packaging/systemd/*.timer; do \
 		sed 's|/usr/local|$(PREFIX)|g' "$$u" >'$(DESTDIR)$(PREFIX)/lib/systemd/system/'"$${u##*/}"; \

@@ -153,13 +153,10 @@ func encodeRequest(name task.Name, input any) ([]byte, error) {
 
 // run starts the program and returns the one line that it answers.
 func (p *Program) run(ctx context.Context, name task.Name, request []byte) ([]byte, error) {
-	if p == nil {
-		return nil, reason.New(reason.Internal, "%s: the applier for it is not there: install applier-compose and applier-helm beside this program, as 'make install' does", name)
-	}
 	cmd := exec.CommandContext(ctx, p.path, string(name))
 	cmd.Env, cmd.Dir = environment(), "/"
 	cmd.WaitDelay = 2 * time.Second
-	if name.Confined() {
+	if name == task.Render {
 		sandbox.Prepare(cmd)
 	}
 	stderr := &excerpt{max: stderrEnds}
@@ -211,7 +208,7 @@ func readLine(r io.Reader) ([]byte, error) {
 // to blame, for the other tasks the program.
 func died(ctx context.Context, path string, name task.Name, err error, stderr *excerpt) error {
 	code := reason.Internal
-	if name.Confined() {
+	if name == task.Render {
 		code = reason.Render
 	}
 	if cause := context.Cause(ctx); cause != nil {

@@ -51,10 +51,6 @@ const (
 	Images   Name = "images"
 )
 
-// Confined reports whether the task reads what an application brings, and nothing
-// else: it runs in the sandbox, and whatever goes wrong is the application's doing.
-func (n Name) Confined() bool { return n == Render || n == Images }
-
 // Labels that mark every object which Consign makes in an engine. An object
 // that bears a project's name without the right LabelDeployment is somebody
 // else's and is left alone.

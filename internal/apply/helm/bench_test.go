@@ -1,0 +1,88 @@
+package helm
+
+import (
+	"fmt"
+	"testing"
+
+	"helm.sh/helm/v3/pkg/engine"
+)
+
+// midSize is a chart of sixty objects with the helpers that charts have.
+func midSize() files {
+	chart := files{"Chart.yaml": chartYAML, "values.yaml": "replicas: 2\nimage: app\ntag: '1'\nlabels: {a: b, c: d}\n"}
+	chart["templates/_helpers.tpl"] = `{{- define "name" -}}{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 50 | trimSuffix "-" }}{{- end -}}
+{{- define "labels" }}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.Version | quote }}
+{{- range $k, $v := .Values.labels }}
+{{ $k }}: {{ $v | quote }}
+{{- end }}
+{{- end }}`
+	for i := range 20 {
+		chart[fmt.Sprintf("templates/part%d.yaml", i)] = fmt.Sprintf(`apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {{ include "name" . }}-%[1]d
+  labels: {{- include "labels" . | nindent 4 }}
+spec:
+  replicas: {{ .Values.replicas }}
+  selector: {matchLabels: {app: "{{ include "name" . }}-%[1]d"}}
+  template:
+    metadata:
+      labels: {{- include "labels" . | nindent 8 }}
+        app: "{{ include "name" . }}-%[1]d"
+      annotations: {checksum/config: {{ .Values.labels | toYaml | sha256sum }}}
+    spec:
+      containers:
+        - name: app
+          image: {{ .Values.image }}:{{ .Values.tag }}
+          env: [{{ range until 12 }}{name: "V{{ . }}", value: "{{ . }}"}, {{ end }}{name: LAST, value: x}]
+          ports: [{containerPort: 80}]
+          readinessProbe: {httpGet: {path: /, port: 80}}
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: {{ include "name" . }}-%[1]d
+  labels: {{- include "labels" . | nindent 4 }}
+spec: {ports: [{port: 80}], selector: {app: "{{ include "name" . }}-%[1]d"}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: "{{ include "name" . }}-%[1]d"}
+data:
+  conf: |
+    {{- range until 40 }}
+    setting{{ . }} = {{ $.Values.image | upper }}
+    {{- end }}
+`, i)
+	}
+	return chart
+}
+
+func BenchmarkRender(b *testing.B) {
+	in := input(b, midSize())
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Render(b.Context(), in); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkEngineTwice is Helm's engine alone, the measure of BenchmarkRender.
+func BenchmarkEngineTwice(b *testing.B) {
+	s, err := open(imagesInput(input(b, midSize())))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		for range 2 {
+			if _, err := engine.Render(s.chart, s.top); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}

@@ -1,0 +1,110 @@
+package helm
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"reflect"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
+
+	"github.com/consign-dev/consign/internal/reason"
+)
+
+// kubectl's way: the reader and the decoder that its resource builder uses.
+func kubectls(t *testing.T, text string) []map[string]any {
+	t.Helper()
+	var list []map[string]any
+	dec := yaml.NewYAMLOrJSONDecoder(strings.NewReader(text), 4096)
+	for {
+		var raw json.RawMessage
+		var o unstructured.Unstructured
+		switch err := dec.Decode(&raw); {
+		case err == io.EOF:
+			return list
+		case err != nil:
+			t.Fatal(err)
+		}
+		if raw = bytes.TrimSpace(raw); len(raw) == 0 || string(raw) == "null" {
+			continue
+		}
+		if err := o.UnmarshalJSON(raw); err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, o.Object)
+	}
+}
+
+// What is checked is what kubectl would have applied, whatever YAML takes a
+// spelling for.
+func TestAttackA8ScalarsAreWhatKubectlReads(t *testing.T) {
+	var data strings.Builder
+	for _, s := range []string{
+		"no", "yes", "on", "Off", "y", "N", "true", "TRUE", "~", "null", "0777", "0o777", "0x1F", "0b11", "1_000", "+1", "-0", "1.", ".5", "1e3",
+		"1.0", "1000000.0", "12:30:45", "2024-01-01", "2024-01-01T00:00:00Z", "9223372036854775807", "18446744073709551615", "1e20", "0.1",
+		"'no'", `"\u00e9"`, "!!str 1", "!!int '3'", "!!binary aGk=", "=", "<<", "a#b", "{}", "[]", "|\n    x\n    y", ">-\n    x\n    y",
+	} {
+		data.WriteString("- " + strings.ReplaceAll(s, "\n", "\n  ") + "\n")
+	}
+	text := "apiVersion: v1\nkind: X\nmetadata: {name: x}\nbase: &b {on: 1, 8080: 2, no: 3}\nmerged: {<<: *b, c: 1}\nlist:\n" + data.String()
+	text = strings.Replace(strings.Replace(text, "- ~\n", "", 1), "- null\n", "", 1)
+	raw, err := parseDocument(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded, err := json.Marshal(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got unstructured.Unstructured
+	if err := got.UnmarshalJSON(encoded); err != nil {
+		t.Fatal(err)
+	}
+	if want := kubectls(t, text); len(want) != 1 || !reflect.DeepEqual(got.Object, want[0]) {
+		t.Errorf("we read %v\nkubectl  %v", got.Object, want)
+	}
+}
+
+func TestNullMeansAbsent(t *testing.T) {
+	raw, err := parseDocument("apiVersion: v1\nkind: X\nmetadata: {name: x, labels: , annotations: ~}\nspec: {a: null, b: {c: }}\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := json.Marshal(raw); string(got) != `{"apiVersion":"v1","kind":"X","metadata":{"name":"x"},"spec":{"b":{}}}` {
+		t.Errorf("got %s", got)
+	}
+}
+
+// What is read is an object that stays the same when it is written and read
+// again, and that kubectl reads as the same one.
+func FuzzParseFile(f *testing.F) {
+	f.Add(configMap + "---\n# nothing\n---\n" + pod("{containers: [{name: a, image: 'a:1'}]}"))
+	f.Add("apiVersion: v1\nkind: X\nmetadata: &m {name: a}\nx: *m\ny: {<<: *m}\n")
+	f.Add("apiVersion: v1\nkind: X\nmetadata: {name: a}\nx: !!binary aGk=\ny: 0777\nz: 1e3\n...\n")
+	f.Add("\ufeffapiVersion: v1\r\nkind: X\r\nmetadata: {name: a, annotations: {helm.sh/hook: test}}\r\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		list, err := parseFile("f", text)
+		if err != nil {
+			if code := reason.Of(err); code != reason.Render && code != reason.TooLarge {
+				t.Errorf("refused as %q: %v", code, err)
+			}
+			return
+		}
+		for _, o := range list {
+			data, err := json.Marshal(o.raw)
+			if err != nil {
+				t.Fatal(err)
+			}
+			again, err := parseFile("f", string(data))
+			if err != nil || len(again) != 1 || !reflect.DeepEqual(again[0].raw, o.raw) {
+				t.Errorf("%s reads back as %v (%v)", data, again, err)
+			}
+			if _, _, err := withoutTests([]*object{o}); err != nil && !reason.Is(err, reason.Render) {
+				t.Errorf("refused as %v", err)
+			}
+		}
+	})
+}

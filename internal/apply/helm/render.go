@@ -1,0 +1,197 @@
+package helm
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"regexp"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/consign-dev/consign/internal/apply/task"
+	"github.com/consign-dev/consign/internal/reason"
+	"github.com/consign-dev/consign/internal/strictjson"
+)
+
+var (
+	releaseName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?$`)
+	dnsLabel    = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+)
+
+// Render makes the exact objects of a chart: resolved, with every image by
+// digest, our labels on everything and a limit on every container, as JSON. The
+// same input gives the same bytes, but for what the chart makes anew each time
+// and the render before does not have.
+func Render(_ context.Context, in task.ChartInput) (task.ChartResult, error) {
+	marks := marks{in.Labels, in.Annotations}
+	if err := checkRender(in, marks); err != nil {
+		return task.ChartResult{}, err
+	}
+	pins, err := newPins(in.Images)
+	if err != nil {
+		return task.ChartResult{}, err
+	}
+	before, err := parsePrevious(in)
+	if err != nil {
+		return task.ChartResult{}, err
+	}
+	s, err := open(imagesInput(in))
+	if err != nil {
+		return task.ChartResult{}, err
+	}
+	list, tests, varying, err := s.twice()
+	if err != nil {
+		return task.ChartResult{}, err
+	}
+	kept := before.carry(varying, list, in.Namespace)
+	r := finishing{in: in, pins: pins, marks: marks}
+	if err := r.all(list); err != nil {
+		return task.ChartResult{}, err
+	}
+	return r.result(s, list, tests, kept)
+}
+
+func imagesInput(in task.ChartInput) task.ChartImagesInput {
+	return task.ChartImagesInput{
+		Chart: in.Chart, Release: in.Release, Namespace: in.Namespace, Values: in.Values,
+		ImageFields: in.ImageFields, Capabilities: in.Capabilities,
+	}
+}
+
+func checkRender(in task.ChartInput, m marks) error {
+	if err := m.check(); err != nil {
+		return err
+	}
+	if err := in.Limits.Check(); err != nil {
+		return err
+	}
+	return checkImages(imagesInput(in))
+}
+
+func checkImages(in task.ChartImagesInput) error {
+	if !releaseName.MatchString(in.Release) {
+		return reason.New(reason.Malformed, "release %.100q: not a DNS label of at most 53 bytes", in.Release)
+	}
+	if !dnsLabel.MatchString(in.Namespace) {
+		return reason.New(reason.Malformed, "namespace %.100q: not a DNS label", in.Namespace)
+	}
+	return checkImageFields(in.ImageFields)
+}
+
+// twice renders the chart two times and returns the objects of the first, with
+// the fields in which the second differs.
+func (s *source) twice() (list []*object, tests []string, varying []*field, err error) {
+	first, err := s.render()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	second, err := s.renderOther()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if list, tests, err = parseAll(first); err != nil {
+		return nil, nil, nil, err
+	}
+	if varying, err = compare(list, first, second); err != nil {
+		return nil, nil, nil, err
+	}
+	if len(varying) > 0 && !s.found.volatile {
+		f := varying[0]
+		return nil, nil, nil, f.object.refuse(f.pointer(), "differs between two renders, though the templates name no function that would make it (a list of the keys of a mapping has no order of its own: sort it)")
+	}
+	return list, tests, varying, nil
+}
+
+// parseAll returns the objects of all rendered templates in their order, test
+// hooks apart.
+func parseAll(files map[string]string) (list []*object, tests []string, err error) {
+	for _, file := range slices.Sorted(maps.Keys(files)) {
+		objects, err := parseFile(file, files[file])
+		if err != nil {
+			return nil, nil, err
+		}
+		rest, hooks, err := withoutTests(objects)
+		if err != nil {
+			return nil, nil, err
+		}
+		list, tests = append(list, rest...), append(tests, hooks...)
+		if len(list) > maxObjects {
+			return nil, nil, reason.New(reason.TooLarge, "render: more than %d objects", maxObjects)
+		}
+	}
+	if len(list) == 0 {
+		return nil, nil, reason.New(reason.Render, "the chart makes no objects with these values")
+	}
+	slices.Sort(tests)
+	return list, tests, nil
+}
+
+func (s *source) id() task.ChartID {
+	m := s.chart.Metadata
+	return task.ChartID{Name: m.Name, Version: m.Version, AppVersion: m.AppVersion}
+}
+
+// finishing turns what a chart made into what is applied.
+type finishing struct {
+	in        task.ChartInput
+	pins      *pins
+	marks     marks
+	defaulted []string
+}
+
+func (r *finishing) all(list []*object) error {
+	seen := map[string]bool{}
+	for _, o := range list {
+		o.place(r.in.Namespace)
+		if key := o.key(r.in.Namespace); seen[key] {
+			return o.refuse("metadata.name", "another object has it")
+		} else {
+			seen[key] = true
+		}
+		if err := r.one(o); err != nil {
+			return err
+		}
+	}
+	arrange(list)
+	slices.Sort(r.defaulted)
+	return nil
+}
+
+func (r *finishing) one(o *object) error {
+	if err := r.pins.replace(o, r.in.ImageFields); err != nil {
+		return err
+	}
+	places, err := o.setLimits(r.in.Limits)
+	if err != nil {
+		return err
+	}
+	r.defaulted = append(r.defaulted, places...)
+	return r.marks.put(o)
+}
+
+func (r *finishing) result(s *source, list []*object, tests []string, volatile []task.VolatileField) (task.ChartResult, error) {
+	render := task.ChartRender{Chart: s.id(), Namespace: r.in.Namespace, Release: r.in.Release, Values: s.ordered}
+	for _, o := range list {
+		data, err := json.Marshal(o.raw)
+		if err != nil {
+			return task.ChartResult{}, o.refuse("", "%v", err)
+		}
+		render.Objects = append(render.Objects, data)
+	}
+	for _, v := range volatile {
+		v.Kept = false
+		render.Volatile = append(render.Volatile, v)
+	}
+	data, err := json.Marshal(render)
+	if err != nil {
+		return task.ChartResult{}, reason.New(reason.Internal, "encode render: %w", err)
+	}
+	if err := strictjson.Check(data, task.RenderLimits); err != nil {
+		return task.ChartResult{}, reason.New(reason.TooLarge, "render: %w", err)
+	}
+	return task.ChartResult{
+		Render: data, Digest: digest.FromBytes(data), Images: slices.Sorted(maps.Keys(r.pins.used)),
+		Defaulted: r.defaulted, Tests: tests, Volatile: volatile,
+	}, nil
+}
