@@ -39,7 +39,7 @@ const (
 	answerDepth = 12
 )
 
-// Program is an applier program on this machine, such as applier-compose. It
+// Program is an applier program on this machine, such as applier-compose or applier-helm. It
 // is started for each task and ends with it. What it is asked to do is decided
 // by the functions of this package that take a verdict; the type offers
 // nothing else.
@@ -59,6 +59,16 @@ func NewProgram(path string) (*Program, error) {
 // since the component made it do so.
 func (p *Program) render(ctx context.Context, in RenderInput) (RenderResult, error) {
 	return call[RenderResult](ctx, p, task.Render, in, renderDeadline)
+}
+
+// renderChart is [Program.render] of applier-helm.
+func (p *Program) renderChart(ctx context.Context, in task.ChartInput) (task.ChartResult, error) {
+	return call[task.ChartResult](ctx, p, task.Render, in, renderDeadline)
+}
+
+// chartImages lists the images that a chart names, confined as a render is.
+func (p *Program) chartImages(ctx context.Context, in task.ChartImagesInput) (task.ChartImagesResult, error) {
+	return call[task.ChartImagesResult](ctx, p, task.Images, in, renderDeadline)
 }
 
 // apply makes the engine run a render, and returns when it runs (and is
@@ -156,7 +166,7 @@ func (p *Program) run(ctx context.Context, name task.Name, request []byte) ([]by
 	cmd := exec.CommandContext(ctx, p.path, string(name))
 	cmd.Env, cmd.Dir = environment(), "/"
 	cmd.WaitDelay = 2 * time.Second
-	if name == task.Render {
+	if confined(name) {
 		sandbox.Prepare(cmd)
 	}
 	stderr := &excerpt{max: stderrEnds}
@@ -185,6 +195,10 @@ func (p *Program) run(ctx context.Context, name task.Name, request []byte) ([]by
 	return line, nil
 }
 
+// confined reports whether a task reads a component and nothing else, for which
+// the program locks itself in.
+func confined(name task.Name) bool { return name == task.Render || name == task.Images }
+
 // readLine reads the answer. More than one line, or a line that does not end,
 // is no answer.
 func readLine(r io.Reader) ([]byte, error) {
@@ -208,7 +222,7 @@ func readLine(r io.Reader) ([]byte, error) {
 // to blame, for the other tasks the program.
 func died(ctx context.Context, path string, name task.Name, err error, stderr *excerpt) error {
 	code := reason.Internal
-	if name == task.Render {
+	if confined(name) {
 		code = reason.Render
 	}
 	if cause := context.Cause(ctx); cause != nil {

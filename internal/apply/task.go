@@ -1,7 +1,7 @@
 // Package apply makes a device run what was verified, and nothing else.
 //
 // What it exports takes the results of internal/verify. The work is done by
-// applier programs (cmd/applier-compose), one process for each task: program.go
+// applier programs (cmd/applier-compose, cmd/applier-helm), one process for each task: program.go
 // starts them and speaks their protocol (internal/apply/task, described in
 // docs/spec/applier.md), and a render is locked into internal/apply/sandbox. So
 // the libraries of an engine are not part of the agent, and a crash or a bomb

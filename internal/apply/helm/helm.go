@@ -31,7 +31,7 @@ import (
 )
 
 // Limits of a render. The request, the chart and two renders are in memory at
-// once; a chart of a hundred objects takes 60 MB and a fifth of a second.
+// once; a chart of sixty objects takes 38 MB and a third of a second.
 var renderLimits = sandbox.Limits{Memory: 512 << 20, CPUSeconds: 20}
 
 // Run does the task that the one argument names, with its request on in and its

@@ -9,7 +9,7 @@ import (
 
 const (
 	maxPointer = 512
-	maxSteps   = 32
+	maxSteps   = 16
 	// maxIndex bounds a list that is written element by element.
 	maxIndex = 1023
 )

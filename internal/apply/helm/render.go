@@ -11,7 +11,6 @@ import (
 
 	"github.com/consign-dev/consign/internal/apply/task"
 	"github.com/consign-dev/consign/internal/reason"
-	"github.com/consign-dev/consign/internal/strictjson"
 )
 
 var (
@@ -187,8 +186,8 @@ func (r *finishing) result(s *source, list []*object, tests []string, volatile [
 	if err != nil {
 		return task.ChartResult{}, reason.New(reason.Internal, "encode render: %w", err)
 	}
-	if err := strictjson.Check(data, task.RenderLimits); err != nil {
-		return task.ChartResult{}, reason.New(reason.TooLarge, "render: %w", err)
+	if len(data) > task.MaxRender {
+		return task.ChartResult{}, reason.New(reason.TooLarge, "render: %d bytes, at most %d are allowed", len(data), task.MaxRender)
 	}
 	return task.ChartResult{
 		Render: data, Digest: digest.FromBytes(data), Images: slices.Sorted(maps.Keys(r.pins.used)),

@@ -335,3 +335,37 @@ func TestUnstableOrderIsRefused(t *testing.T) {
 func TestTemplatesThatWriteIntoValues(t *testing.T) {
 	mustRender(t, input(t, small(`{{ $_ := set .Values "n" (add1 (default 0 .Values.n)) }}`+configMap+`data: {a: "{{ .Values.n }}"}`)))
 }
+
+// An object as deep as is accepted is within what the agent reads.
+func TestDepthOfARender(t *testing.T) {
+	accepted := 0
+	for depth := 1; depth < 40; depth++ {
+		out, err := Render(t.Context(), input(t, small(configMap+"data: "+strings.Repeat("{a: ", depth)+"1"+strings.Repeat("}", depth))))
+		if err != nil {
+			continue
+		}
+		accepted = depth
+		if err := strictjson.Check(out.Render, task.RenderLimits); err != nil {
+			t.Errorf("depth %d: %v", depth, err)
+		}
+	}
+	if accepted < 20 {
+		t.Errorf("only %d deep", accepted)
+	}
+	deep := strings.Repeat("a.", maxSteps-1) + "a"
+	out, err := Render(t.Context(), set(input(t, small(configMap)), deep, "[[[[[1]]]]]"))
+	if err != nil || strictjson.Check(out.Render, task.RenderLimits) != nil {
+		t.Errorf("values: %v", err)
+	}
+}
+
+// The templates of a dependency with two aliases are there once.
+func TestTheClockOfAnAliasedDependency(t *testing.T) {
+	chart := small(configMap).with("Chart.yaml", chartYAML+"dependencies: [{name: d, version: 1.0.0, alias: one}, {name: d, version: 1.0.0, alias: two}]\n",
+		"charts/d/Chart.yaml", "apiVersion: v2\nname: d\nversion: 1.0.0\n",
+		"charts/d/templates/a.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: {{ .Chart.Name }}}\nstringData: {a: {{ now | date \"2006\" | quote }}, b: {{ now | date \"Jan\" }}}\n")
+	out, err := Render(t.Context(), input(t, chart))
+	if err != nil || len(out.Volatile) != 4 {
+		t.Errorf("%v, %v", out.Volatile, err)
+	}
+}

@@ -70,7 +70,7 @@ func (f *findings) chart(c *chart.Chart) error {
 		if err := f.note(name, found); err != nil {
 			return err
 		}
-		if at := found["now"]; len(at) > 0 {
+		if at := found["now"]; len(at) > 0 && !f.has(t) {
 			f.clocks = append(f.clocks, clock{t, at})
 		}
 	}
@@ -85,6 +85,12 @@ func (f *findings) chart(c *chart.Chart) error {
 		}
 	}
 	return nil
+}
+
+// has reports whether a file is among the clocks: a dependency with two aliases
+// is two charts with the same files.
+func (f *findings) has(t *chart.File) bool {
+	return slices.ContainsFunc(f.clocks, func(c clock) bool { return c.file == t })
 }
 
 // value looks at the texts in a tree of values. at is the pointer.

@@ -1,0 +1,127 @@
+package apply
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/consign-dev/consign/internal/apply/task"
+	"github.com/consign-dev/consign/internal/reason"
+	"github.com/consign-dev/consign/policy"
+)
+
+// applierHelm builds the real program.
+func applierHelm(t testing.TB) *Program {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "applier-helm")
+	cmd := exec.Command("go", "build", "-o", path, "../../cmd/applier-helm")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build applier-helm: %v\n%s", err, out)
+	}
+	p, err := NewProgram(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func chartArchive(t testing.TB, files map[string]string) []byte {
+	t.Helper()
+	var buf bytes.Buffer
+	zw := gzip.NewWriter(&buf)
+	tw := tar.NewWriter(zw)
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if err := tw.WriteHeader(&tar.Header{Name: "app/" + name, Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(files[name]))}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(tw, files[name]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := tw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := zw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return buf.Bytes()
+}
+
+func chartInput(t testing.TB, template string) task.ChartInput {
+	return task.ChartInput{
+		Chart: chartArchive(t, map[string]string{
+			"Chart.yaml": "apiVersion: v2\nname: app\nversion: 1.0.0\n", "values.yaml": "zone: ''\n", "templates/all.yaml": template,
+		}),
+		Release: "demo", Namespace: "demo", Values: map[string]json.RawMessage{"zone": json.RawMessage(`"{{ .Release.Name }}"`)},
+		Images: map[string]string{"app:1": pinnedImage}, Labels: map[string]string{task.LabelDeployment: "d"}, Annotations: map[string]string{},
+		Limits: policy.Limits{}.Defaults(), Capabilities: task.Capabilities{KubeVersion: "v1.37.2", APIVersions: []string{"v1"}},
+	}
+}
+
+const chartPod = `apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec: {containers: [{name: web, image: "app:1", env: [{name: ZONE, value: {{ .Values.zone | quote }}}, {name: AT, value: {{ dateInZone "MST" now "Local" }}}]}]}
+`
+
+func TestChartsAreRenderedByTheProgram(t *testing.T) {
+	t.Setenv("TZ", "Asia/Tokyo")
+	p := applierHelm(t)
+	in := chartInput(t, chartPod)
+	out, err := p.renderChart(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out.Digest != digest.FromBytes(out.Render) || !slices.Equal(out.Images, []string{pinnedImage}) || len(out.Volatile) != 0 {
+		t.Errorf("result %+v", out)
+	}
+	for _, want := range []string{`"value":"{{ .Release.Name }}"`, `"value":"UTC"`, `"image":"` + pinnedImage} {
+		if !strings.Contains(string(out.Render), want) {
+			t.Errorf("render lacks %s:\n%s", want, out.Render)
+		}
+	}
+	again, err := p.renderChart(t.Context(), in)
+	if err != nil || !bytes.Equal(again.Render, out.Render) {
+		t.Errorf("rendering twice gives other bytes (%v)", err)
+	}
+	images, err := p.chartImages(t.Context(), task.ChartImagesInput{
+		Chart: in.Chart, Release: in.Release, Namespace: in.Namespace, Values: in.Values, Capabilities: in.Capabilities,
+	})
+	if err != nil || !slices.Equal(images.Images, []string{"docker.io/library/app:1"}) {
+		t.Errorf("images %+v, %v", images, err)
+	}
+	in.Images = nil
+	if _, err := p.renderChart(t.Context(), in); !reason.Is(err, reason.ImageUnpinned) || !strings.Contains(err.Error(), `"app:1"`) {
+		t.Errorf("a refusal arrived as %v", err)
+	}
+	if out, err := exec.Command(p.path, "images").CombinedOutput(); err != nil || !strings.Contains(string(out), "not started in namespaces of its own") {
+		t.Errorf("started by hand: %v, %s", err, out)
+	}
+	// What a template makes without end ends the program, by its limits, and not us.
+	if _, err := p.renderChart(t.Context(), chartInput(t, `{{ $x := "0123456789" }}{{ range until 40 }}{{ $x = printf "%s%s" $x $x }}{{ end }}{{ $x }}`)); !reason.Is(err, reason.Render) {
+		t.Errorf("a bomb: %v", err)
+	}
+}
+
+func BenchmarkRenderChartByTheProgram(b *testing.B) {
+	p := applierHelm(b)
+	in := chartInput(b, chartPod)
+	b.ResetTimer()
+	for b.Loop() {
+		if _, err := p.renderChart(b.Context(), in); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
