@@ -37,3 +37,56 @@ func TestSpecificationNamesEveryKeyAndGrant(t *testing.T) {
 		}
 	}
 }
+
+// The same for charts: every kind, every reason never to grant one, every grant.
+func TestSpecificationNamesEveryKubernetesKindAndGrant(t *testing.T) {
+	spec := string(must(os.ReadFile("../docs/spec/policy.md")))
+	_, spec, _ = strings.Cut(spec, "\n## Kubernetes\n")
+	for _, k := range policy.KubernetesKeys() {
+		kind, _, _ := strings.Cut(k.Path, ".")
+		if !strings.Contains(spec, "`"+kind+"`") {
+			t.Errorf("docs/spec/policy.md does not name the kind %s", kind)
+		}
+	}
+	for _, typ := range []reflect.Type{
+		reflect.TypeFor[policy.KubernetesGrants](), reflect.TypeFor[policy.ChartGrants](), reflect.TypeFor[policy.WorkloadGrants](), reflect.TypeFor[policy.ExposureGrants](),
+		reflect.TypeFor[policy.RoleGrants](), reflect.TypeFor[policy.CustomKind](),
+	} {
+		for i := range typ.NumField() {
+			name, _, _ := strings.Cut(typ.Field(i).Tag.Get("yaml"), ",")
+			if name != "" && !strings.Contains(spec, "`"+name+"`") {
+				t.Errorf("docs/spec/policy.md does not name the grant %s", name)
+			}
+		}
+	}
+}
+
+// Every grantable field of a chart names a grant that a document can have, and
+// every grant is for a field.
+func TestGrantableKubernetesKeysNameAGrant(t *testing.T) {
+	names := map[string]bool{}
+	for _, typ := range []reflect.Type{
+		reflect.TypeFor[policy.ChartGrants](), reflect.TypeFor[policy.WorkloadGrants](), reflect.TypeFor[policy.ExposureGrants](), reflect.TypeFor[policy.RoleGrants](),
+	} {
+		for i := range typ.NumField() {
+			name, _, _ := strings.Cut(typ.Field(i).Tag.Get("yaml"), ",")
+			names[name] = false
+		}
+	}
+	for _, k := range policy.KubernetesKeys() {
+		if k.Class != policy.Grantable {
+			continue
+		}
+		for name := range strings.SplitSeq(k.Note, ", ") {
+			if _, ok := names[name]; !ok && !strings.HasPrefix(name, "limits.") {
+				t.Errorf("%s needs the grant %q, which no document can have", k.Path, name)
+			}
+			names[name] = true
+		}
+	}
+	for name, used := range names {
+		if !used && name != "defaultCapabilities" && name != "defaultSeccomp" {
+			t.Errorf("the grant %s is for no field", name)
+		}
+	}
+}
