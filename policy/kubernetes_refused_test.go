@@ -234,3 +234,32 @@ func TestAttackH14EveryObjectBearsTheDeployment(t *testing.T) {
 		}
 	}
 }
+
+// Attack H7: an image by anything but its digest, in every place that names one.
+func TestAttackH7ImagesByDigest(t *testing.T) {
+	g := grantsOf(t, "kubernetes: {customKinds: {Line.acme.example.com: {imageFields: ['spec.nodes[].image']}}}")
+	for _, bad := range []string{
+		"nginx", "nginx:1.27", "'docker.io/library/nginx:latest'", "'a.example/b@sha256:00'", "'a.example/b:1@sha256:" + strings.Repeat("0", 64) + "'", "'a.example/b@sha512:" + strings.Repeat("0", 128) + "'",
+		"'" + image + " '", "'" + image + "\\n'", "'A.example/b@sha256:" + strings.Repeat("0", 64) + "'", "''", "5", "[]", "sha256:" + strings.Repeat("0", 64),
+	} {
+		cases := map[string][2]string{"field of a custom kind": {"{kind: Line, apiVersion: acme.example.com/v1, metadata: {name: a}, spec: {nodes: [{image: " + bad + "}]}}", "spec.nodes[0].image (must be an image"}}
+		for _, kind := range kindsOfWorkloads {
+			cases[kind+", container"] = [2]string{strings.ReplaceAll(workload(kind, "web", "", ""), "IMAGE", bad), "containers[0].image (must be an image"}
+			cases[kind+", init container"] = [2]string{workload(kind, "web", "initContainers: [{name: a, image: "+bad+"}]", ""), "initContainers[0].image (must be an image"}
+			cases[kind+", volume"] = [2]string{workload(kind, "web", "volumes: [{name: a, image: {reference: "+bad+"}}]", ""), "volumes[0].image.reference (must be an image"}
+		}
+		refusals(t, g, cases)
+	}
+}
+
+// Attack H4: kinds are never a chart's to make, whatever is granted.
+func TestAttackH4CustomResourceDefinitions(t *testing.T) {
+	const definition = "{kind: CustomResourceDefinition, apiVersion: apiextensions.k8s.io/v1, metadata: {name: lines.acme.example.com}, spec: {}}"
+	refusals(t, grantsOf(t, everyGrant), map[string][2]string{"definition": {definition, "CustomResourceDefinition/lines.acme.example.com (never granted"}})
+	if _, err := granting(t, "{kubernetes: {customKinds: {CustomResourceDefinition.apiextensions.k8s.io: {}}}}", ""); !reason.Is(err, reason.Malformed) {
+		t.Errorf("it can be granted: %v", err)
+	}
+	if p, err := (policy.Grants{}).ProposeKubernetes(chart(t, definition)); err != nil || len(p.Never) != 1 {
+		t.Errorf("it is proposed: %v %+v", err, p)
+	}
+}
