@@ -47,6 +47,8 @@ type ChartGrants struct {
 	// Annotations are name=value of annotations that some controller or runtime
 	// may take for an order.
 	Annotations []string `yaml:"annotations,omitempty"`
+	// Labels are name=value of labels with a domain, for the same reason.
+	Labels []string `yaml:"labels,omitempty"`
 	// References are Kind/name of objects of the namespace that the chart does not
 	// make itself but may use: ConfigMap, Secret, PersistentVolumeClaim and
 	// ServiceAccount.
@@ -111,6 +113,8 @@ var (
 var chartKinds = grantTable[ChartGrants]{
 	"annotations": listKind(func(c *ChartGrants) *[]string { return &c.Annotations },
 		`^[A-Za-z0-9]([A-Za-z0-9./_-]{0,315}[A-Za-z0-9])?=[^\x00-\x08\x0b-\x1f]*$`, "only name=value"),
+	"labels": listKind(func(c *ChartGrants) *[]string { return &c.Labels },
+		`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?=[A-Za-z0-9._-]{0,63}$`, "only domain/name=value"),
 	"references": listKind(func(c *ChartGrants) *[]string { return &c.References },
 		`^(ConfigMap|Secret|PersistentVolumeClaim|ServiceAccount)/`+grantedName+`$`,
 		"only Kind/name of a ConfigMap, Secret, PersistentVolumeClaim or ServiceAccount"),
@@ -202,7 +206,7 @@ func (g Grants) ImageFields() []task.ImageField {
 
 func (k KubernetesGrants) empty() bool {
 	return k.PodSecurity == "" && len(k.Workloads)+len(k.Services)+len(k.Roles)+len(k.CustomKinds)+
-		len(k.Annotations)+len(k.References)+len(k.IngressHosts)+len(k.PersistentVolumes) == 0
+		len(k.Annotations)+len(k.Labels)+len(k.References)+len(k.IngressHosts)+len(k.PersistentVolumes) == 0
 }
 
 // clone shares no list or map with k.

@@ -18,7 +18,7 @@ const (
 
 // metaKeys are the fields of ObjectMeta but name and namespace.
 var metaKeys = keysOf{
-	"labels":      harmless(kubeLabels),
+	"labels":      granted("labels", kubeLabels),
 	"annotations": granted("annotations", kubeAnnotations),
 
 	"generateName":               never("a name is known before"),
@@ -95,7 +95,8 @@ var plainLabels = []string{"app.kubernetes.io/", "helm.sh/chart"}
 
 // kubeLabels accepts labels that select pods of the deployment. Those of
 // Kubernetes' own domains are orders to it: such a label adds a role to the
-// cluster's administrators, or exempts from admission.
+// cluster's administrators, or exempts from admission. Those of other domains may
+// be orders to a controller, and need a grant.
 var kubeLabels = rule{parts: []part{{".*", harmless(text)}}, check: func(w *walk, at place, v any) {
 	object, ok := v.(map[string]any)
 	if !ok {
@@ -111,6 +112,8 @@ var kubeLabels = rule{parts: []part{{".*", harmless(text)}}, check: func(w *walk
 			w.ask(at.entry(name), "labels of dev.consign are the agent's own", "")
 		case ofKubernetes(name) && !begins(name, plainLabels):
 			w.ask(at.entry(name), "never granted: labels of kubernetes.io and k8s.io are orders to the cluster", "")
+		case strings.Contains(name, "/") && !ofKubernetes(name):
+			w.wantFor(owner{section: sectionChart}, at.entry(name), "labels", name+"="+value)
 		}
 	}
 }}

@@ -105,6 +105,10 @@ var kubeBackend = members(keysOf{
 	"resource": never("a controller would take orders from it; say a service"),
 })
 
+// ingressPath is without what ends a word in the configuration of a proxy, into
+// which controllers have written paths as they are.
+var ingressPath = matching(`^(/[A-Za-z0-9._~%@:+*()/$|?-]*)?$`, "a path of letters, digits and ._~%@:+*()/$|?-")
+
 var kubeIngress = also(members(keysOf{
 	"ingressClassName": harmless(kubeName),
 	"defaultBackend":   granted("ingressHosts", kubeBackend),
@@ -115,7 +119,7 @@ var kubeIngress = also(members(keysOf{
 	"rules": granted("ingressHosts", listOf(also(members(keysOf{
 		"host": granted("ingressHosts", ingressHost),
 		"http": harmless(members(keysOf{"paths": harmless(listOf(members(keysOf{
-			"path":     harmless(text),
+			"path":     harmless(ingressPath),
 			"pathType": harmless(oneOf("Exact", "Prefix", "ImplementationSpecific")),
 			"backend":  harmless(kubeBackend),
 		}, "pathType", "backend")))}, "paths")),

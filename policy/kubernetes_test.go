@@ -373,7 +373,7 @@ func TestKubernetesRendersThatAreNone(t *testing.T) {
 		"long release":     {`"release":"` + release, `"release":"` + strings.Repeat("a", 54), reason.Grant},
 		"everybody's":      {namespace, "default", reason.Grant},
 		"the cluster's":    {namespace, "kube-system", reason.Grant},
-		"no namespace":     {`"namespace":"` + namespace + `","chart"`, `"namespace":"","chart"`, reason.Grant},
+		"no namespace":     {`"namespace":"` + namespace + `","objects"`, `"namespace":"","objects"`, reason.Grant},
 		"number of images": {image, "5", reason.Grant},
 	} {
 		text := good
