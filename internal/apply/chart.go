@@ -49,7 +49,7 @@ func (c *Chart) Render(ctx context.Context, v verify.Renderable, archive func(oc
 			Annotations: map[string]string{task.AnnotationComponent: part.Name, task.AnnotationDevice: c.Device},
 			Limits:      v.Limits(), Capabilities: c.Capabilities,
 		}
-		res, err := call[task.ChartResult](ctx, c.Program, task.Render, in, renderDeadline)
+		res, err := c.Program.renderChart(ctx, in)
 		if err != nil {
 			return nil, fmt.Errorf("component %s: %w", part.Name, err)
 		}
@@ -67,7 +67,7 @@ const (
 // Images lists the image references that a chart names with given values.
 func (c *Chart) Images(ctx context.Context, chart []byte, values map[string]json.RawMessage) ([]string, error) {
 	in := task.ChartImagesInput{Chart: chart, Release: anyRelease, Namespace: anyNamespace, Values: values, Capabilities: c.Capabilities}
-	res, err := call[task.ChartImagesResult](ctx, c.Program, task.Images, in, renderDeadline)
+	res, err := c.Program.chartImages(ctx, in)
 	return res.Images, err
 }
 

@@ -163,6 +163,9 @@ func encodeRequest(name task.Name, input any) ([]byte, error) {
 
 // run starts the program and returns the one line that it answers.
 func (p *Program) run(ctx context.Context, name task.Name, request []byte) ([]byte, error) {
+	if p == nil {
+		return nil, reason.New(reason.Internal, "%s: the applier for it is not there: install applier-compose and applier-helm beside this program, as 'make install' does", name)
+	}
 	cmd := exec.CommandContext(ctx, p.path, string(name))
 	cmd.Env, cmd.Dir = environment(), "/"
 	cmd.WaitDelay = 2 * time.Second

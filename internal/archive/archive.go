@@ -1,6 +1,7 @@
-// Package archive reads archives that others packed (tar in gzip) into memory,
-// accepting one reading only. What two readers of tar could take differently is
-// refused, as is everything but plain files and directories.
+// Package archive makes archives (tar in gzip) of directories, and reads those that
+// others packed into memory, accepting one reading only. What two readers of tar
+// could take differently is refused, as is everything but plain files and
+// directories.
 package archive
 
 import (

@@ -1,7 +1,3 @@
-// Package archive makes archives (tar.gz) of directories, the same bytes for the
-// same files: entries are sorted, modes, owners and times fixed. The gzip member is
-// stored, not compressed, because compressed bytes change between versions of a
-// compressor, and with them the digest of an unchanged bundle.
 package archive
 
 import (
@@ -15,7 +11,7 @@ import (
 	"github.com/consign-dev/consign/internal/reason"
 )
 
-// Options say what goes into an archive.
+// Options say what goes into an archive that is made here.
 type Options struct {
 	// Top is the one directory that all entries are in.
 	Top string
@@ -28,7 +24,10 @@ type Options struct {
 	Skip func(name string, dir bool) bool
 }
 
-// Write writes the archive of a tree. Links and special files are refused
+// Write writes the archive of a tree, the same bytes for the same files: entries
+// are sorted, modes, owners and times fixed. The gzip member is stored, not
+// compressed, because compressed bytes change between versions of a compressor,
+// and with them the digest of an unchanged bundle. Links and special files are refused
 // (archive), and files that are too large together (too-large).
 func Write(w io.Writer, tree fs.FS, o Options) error {
 	zw, err := gzip.NewWriterLevel(w, gzip.NoCompression)

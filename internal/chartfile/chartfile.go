@@ -4,20 +4,17 @@
 package chartfile
 
 import (
-	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
 
+	"github.com/consign-dev/consign/internal/apply/task"
 	"github.com/consign-dev/consign/internal/archive"
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/strictyaml"
@@ -28,8 +25,7 @@ const ChartFile = "Chart.yaml"
 
 // Bounds. Like Compose archives, charts are held in memory on small devices.
 const (
-	MaxArchive   = 16 << 20
-	MaxContents  = 16 << 20
+	maxContents  = 32 << 20
 	maxChartFile = 1 << 20
 )
 
@@ -81,7 +77,7 @@ func pack(tree fs.FS) ([]byte, Chart, error) {
 		return nil, Chart{}, err
 	}
 	var out bytes.Buffer
-	if err := archive.Write(&out, tree, archive.Options{Top: chart.Name, Max: MaxContents, Skip: ignored.match}); err != nil {
+	if err := archive.Write(&out, tree, archive.Options{Top: chart.Name, Max: maxContents, Skip: ignored.match}); err != nil {
 		return nil, Chart{}, err
 	}
 	if _, err := Read(out.Bytes()); err != nil {
@@ -107,52 +103,24 @@ func readBounded(r io.Reader, name string) ([]byte, error) {
 	return data, err
 }
 
+// format is that of applier-helm, whose bounds are those of a device.
+var format = archive.Format{Name: "chart archive", MaxPacked: task.MaxChart, MaxContents: maxContents, MaxEntries: 4096}
+
 // Read returns what the Chart.yaml of an archive says. It reads all of the
 // archive, within bounds, so that one that is cut or too large is found.
 func Read(data []byte) (Chart, error) {
-	if len(data) > MaxArchive {
-		return Chart{}, reason.New(reason.TooLarge, "chart: %d bytes, at most %d are allowed", len(data), MaxArchive)
-	}
-	zr, err := gzip.NewReader(bytes.NewReader(data))
-	if err != nil {
-		return Chart{}, reason.New(reason.Archive, "chart: not gzip: %w", err)
-	}
-	plain := &io.LimitedReader{R: zr, N: 2*MaxContents + 1}
-	text, err := findChartFile(tar.NewReader(plain))
-	if plain.N <= 0 {
-		return Chart{}, reason.New(reason.TooLarge, "chart: more than %d bytes when unpacked", 2*MaxContents)
-	}
+	files, err := format.Read(data)
 	if err != nil {
 		return Chart{}, err
 	}
+	text, ok := files[ChartFile]
+	if !ok {
+		return Chart{}, reason.New(reason.Archive, "chart archive: no %s in its one directory", ChartFile)
+	}
+	if len(text) > maxChartFile {
+		return Chart{}, reason.New(reason.TooLarge, "%s has more than %d bytes", ChartFile, maxChartFile)
+	}
 	return parse(text)
-}
-
-func findChartFile(tr *tar.Reader) ([]byte, error) {
-	var text []byte
-	for {
-		hdr, err := tr.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, reason.New(reason.Archive, "chart: %w", err)
-		}
-		top, rest, _ := strings.Cut(path.Clean(hdr.Name), "/")
-		if rest != ChartFile || hdr.Typeflag != tar.TypeReg || top == ".." {
-			continue
-		}
-		if text != nil {
-			return nil, reason.New(reason.Archive, "chart: two files %s below the top", ChartFile)
-		}
-		if text, err = readBounded(tr, ChartFile); err != nil {
-			return nil, err
-		}
-	}
-	if text == nil {
-		return nil, reason.New(reason.Archive, "chart: no %s in its one directory", ChartFile)
-	}
-	return text, nil
 }
 
 var (

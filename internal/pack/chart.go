@@ -8,6 +8,7 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/consign-dev/consign/internal/apply/task"
 	"github.com/consign-dev/consign/internal/bundle"
 	"github.com/consign-dev/consign/internal/chartfile"
 	"github.com/consign-dev/consign/internal/margo"
@@ -34,7 +35,7 @@ func (p *packer) chartFromFile(c component, name string) (ocispec.Descriptor, []
 		return ocispec.Descriptor{}, nil, err
 	}
 	defer f.Close()
-	archive, err := io.ReadAll(io.LimitReader(f, chartfile.MaxArchive+1))
+	archive, err := io.ReadAll(io.LimitReader(f, task.MaxChart+1))
 	if err != nil {
 		return ocispec.Descriptor{}, nil, err
 	}
