@@ -22,7 +22,7 @@ type rule struct {
 
 type part struct {
 	step string // ".name", ".*" for any key, "[]" for an element, "" for the same place
-	key
+	*key
 }
 
 // A key is a classified member of an object.
@@ -32,20 +32,30 @@ type key struct {
 	rule  rule
 }
 
-// keysOf is a table of the known keys of an object.
-type keysOf map[string]key
+// keysOf is a table of the known keys of an object. What fills it is not inlined:
+// the tables have a thousand entries, which would be a megabyte of every program.
+type keysOf map[string]*key
 
-func harmless(r rule) key { return key{class: Harmless, rule: r} }
+// harmless marks a key that everybody may use within its rule.
+//
+//go:noinline
+func harmless(r rule) *key { return &key{class: Harmless, rule: r} }
 
 // granted marks a key of which some values need a grant; the rule says which.
-func granted(grant string, r rule) key { return key{class: Grantable, note: grant, rule: r} }
+//
+//go:noinline
+func granted(grant string, r rule) *key { return &key{class: Grantable, note: grant, rule: r} }
 
 // never refuses the key whatever it holds.
-func never(why string) key { return key{class: Never, note: why, rule: refuse(why)} }
+//
+//go:noinline
+func never(why string) *key { return &key{class: Never, note: why, rule: refuse(why)} }
 
 // neverBut refuses the key unless it holds the engine's default, written out.
-func neverBut(value bool, why string) key {
-	return key{class: Never, note: why, rule: accept("must be "+strconv.FormatBool(value)+": "+why, func(v any) bool { return v == value })}
+//
+//go:noinline
+func neverBut(value bool, why string) *key {
+	return &key{class: Never, note: why, rule: accept("must be "+strconv.FormatBool(value)+": "+why, func(v any) bool { return v == value })}
 }
 
 func refuse(why string) rule {

@@ -50,6 +50,10 @@ func FuzzParsePackage(f *testing.F) {
 	fuzz(f, bundle.BuildPackage, bundle.ParsePackage, samplePackage())
 }
 
+func FuzzParseChartComponent(f *testing.F) {
+	fuzz(f, bundle.BuildChartComponent, bundle.ParseChartComponent, sampleChart())
+}
+
 func FuzzParseEvidence(f *testing.F) {
 	fuzz(f, bundle.BuildEvidence, bundle.ParseEvidence, sampleEvidence())
 }

@@ -121,7 +121,7 @@ func checkImageFields(fields []task.ImageField) error {
 	return nil
 }
 
-// name returns the reference in normal form.
+// imageName returns the reference in normal form.
 func (o *object) imageName(r reference) (string, error) {
 	ref, ok := r.holder[r.key].(string)
 	if !ok || ref == "" {

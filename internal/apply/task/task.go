@@ -1,9 +1,9 @@
 // Package task is what an agent and an applier program say to each other.
 //
-// An applier program (cmd/applier-compose, cmd/applier-helm) is started for one task and ends
-// with it. The request is one line of JSON on its standard input, the answer
-// one line of JSON on its standard output; both are specified field by field
-// in docs/spec/applier.md. Standard error is for people and is never parsed.
+// An applier program (cmd/applier-compose, cmd/applier-helm) is started for one
+// task and ends with it. The request is one line of JSON on its standard input,
+// the answer one line of JSON on its standard output; both are specified field
+// by field in docs/spec/applier.md. Standard error is for people and is never parsed.
 //
 //	applier-compose render   archive + values + images -> the exact project
 //	applier-compose apply    the exact project -> running containers
@@ -17,10 +17,10 @@
 //	applier-helm    images   chart + values -> the images that it names
 //
 // The name of the task is the program's only argument and is repeated in the
-// request: the program has to confine itself for a render (and for images) before it
-// has read a byte, and the repetition makes a mix-up an error. The sender keeps the pipe
-// open until it has the answer: when it closes early the sender is gone, and
-// the program stops.
+// request: the program has to confine itself for a render (and for images)
+// before it has read a byte, and the repetition makes a mix-up an error. The
+// sender keeps the pipe open until it has the answer: when it closes early the
+// sender is gone, and the program stops.
 //
 // This package is a leaf, apart from internal/apply, so that the applier
 // programs do not link the verifier that sits on top of the protocol.
