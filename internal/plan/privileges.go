@@ -50,7 +50,8 @@ func privileges(have policy.Grants, renders []verify.Render) (Privileges, error)
 	return out, err
 }
 
-// Limits is what containers get that name no limits themselves.
+// Limits is what containers get that name no limits themselves. Those of a chart
+// get processors and memory; for the rest the node decides, and it is 0.
 type Limits struct {
 	task.Limits
 	// Defaulted are the places that are filled from it, such as
@@ -61,6 +62,9 @@ type Limits struct {
 func limits(r verify.Renderable, renders []verify.Render) Limits {
 	out := Limits{Limits: r.Limits(), Defaulted: []string{}}
 	for _, render := range renders {
+		if render.Type == bundle.Helm {
+			out.Limits = task.Limits{CPUs: out.CPUs, Memory: out.Memory}
+		}
 		for _, at := range render.Defaulted {
 			out.Defaulted = append(out.Defaulted, render.Component+": "+at)
 		}

@@ -81,8 +81,11 @@ func (t planText) limits(l plan.Limits) {
 	if len(l.Defaulted) == 0 {
 		return
 	}
-	t.line("  limits that the package does not set: cpus %v, memory %s, pids %s, logs %s x %s, each tmpfs %s",
-		l.CPUs, size(l.Memory), l.PIDs, l.LogFiles, size(l.LogFile), size(l.Tmpfs))
+	text := fmt.Sprintf("cpus %v, memory %s", l.CPUs, size(l.Memory))
+	if l.PIDs > 0 {
+		text += fmt.Sprintf(", pids %d, logs %d x %s, each tmpfs %s", l.PIDs, l.LogFiles, size(l.LogFile), size(l.Tmpfs))
+	}
+	t.line("  limits that the package does not set: %s", text)
 	for _, at := range l.Defaulted {
 		t.line("    %s", at)
 	}

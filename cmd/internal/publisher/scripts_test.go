@@ -27,6 +27,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/consign-dev/consign/internal/apply/compose"
+	"github.com/consign-dev/consign/internal/apply/helm"
 	"github.com/consign-dev/consign/internal/audit"
 	"github.com/consign-dev/consign/internal/cli"
 	"github.com/consign-dev/consign/internal/cli/clitest"
@@ -34,15 +35,21 @@ import (
 	"github.com/consign-dev/consign/internal/oci"
 )
 
-// TestMain puts the applier beside the publisher, which looks for it nowhere else.
+// TestMain puts the appliers beside the publisher, which looks for them nowhere
+// else.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"publisher": func() { os.Exit(cli.Main(Command())) }, "applier-compose": applier})
+	testscript.Main(m, map[string]func(){
+		"publisher":       func() { os.Exit(cli.Main(Command())) },
+		"applier-compose": applier(compose.Run), "applier-helm": applier(helm.Run),
+	})
 }
 
-func applier() {
-	if err := compose.Run(context.Background(), os.Args[1:], os.Stdin, os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "applier-compose:", err)
-		os.Exit(1)
+func applier(run func(context.Context, []string, io.Reader, io.Writer) error) func() {
+	return func() {
+		if err := run(context.Background(), os.Args[1:], os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "applier:", err)
+			os.Exit(1)
+		}
 	}
 }
 
