@@ -73,18 +73,19 @@ type secret struct {
 	a, b   string // in the two renders, decoded
 	old    string // in the render before
 	known  bool   // the render before has it
+	now    string // what it becomes
 	fields []*field
-	group  *secret // towards the one that stands for its group
+	holds  []*secret // the values within it, the longest first
+	group  *secret   // towards the one that stands for its group
 }
 
 // carry puts the values of the render before in the place of new ones and
 // returns what is volatile, sorted.
 //
-// What belongs together is carried over together or not at all: the values of one
-// object (a certificate and its key), one value in several objects (a CA), and a
-// value within another (a password in an address). A sum over content that
-// varies, which restarts pods when the content changes, is made anew of what the
-// content has become.
+// What belongs together is carried over together or not at all (link.go). A text
+// that is made of other values, such as an address with a password, is made of what
+// they have become. So is a sum over content that varies, which restarts pods when
+// the content changes.
 func (p *previous) carry(varying []*field, list []*object, own string) []task.VolatileField {
 	var sums, rest []*field
 	for _, f := range varying {
@@ -94,24 +95,7 @@ func (p *previous) carry(varying []*field, list []*object, own string) []task.Vo
 			rest = append(rest, f)
 		}
 	}
-	secrets := p.secrets(rest, own)
-	link(secrets)
-	whole := map[*secret]bool{}
-	for _, s := range secrets {
-		if _, ok := whole[s.root()]; !ok {
-			whole[s.root()] = true
-		}
-		if !s.known || !s.keepable() {
-			whole[s.root()] = false
-		}
-	}
-	for _, s := range secrets {
-		if whole[s.root()] {
-			for _, f := range s.fields {
-				f.set(s.old)
-			}
-		}
-	}
+	decide(p.secrets(rest, own))
 	if len(sums) > 0 {
 		content := contentSum(list)
 		for _, f := range sums {
@@ -119,6 +103,34 @@ func (p *previous) carry(varying []*field, list []*object, own string) []task.Vo
 		}
 	}
 	return p.report(varying, own)
+}
+
+// decide decides what each value becomes, and writes it. Values that are within
+// others come first.
+func decide(secrets []*secret) {
+	slices.SortStableFunc(secrets, func(a, b *secret) int { return cmp.Compare(len(a.a), len(b.a)) })
+	link(secrets)
+	anew := map[*secret]bool{}
+	for _, s := range secrets {
+		if !s.composed() && (!s.known || !s.keepable()) {
+			anew[s.root()] = true
+		}
+	}
+	for _, s := range secrets {
+		switch {
+		case s.composed():
+			s.now = s.made()
+		case anew[s.root()]:
+			s.now = s.a
+		default:
+			s.now = s.old
+		}
+		if s.now != s.a {
+			for _, f := range s.fields {
+				f.set(s.now)
+			}
+		}
+	}
 }
 
 // secrets gathers fields by value, in their order.
@@ -153,36 +165,6 @@ func (s *secret) find(p *previous, own string) {
 		}
 	}
 	s.known = len(found) == 1
-}
-
-func (s *secret) root() *secret {
-	for s.group != s {
-		s = s.group
-	}
-	return s
-}
-
-// shortest is the length from which a value within another is no accident.
-const shortest = 8
-
-func link(secrets []*secret) {
-	byObject := map[*object]*secret{}
-	for _, s := range secrets {
-		for _, f := range s.fields {
-			if other := byObject[f.object]; other != nil {
-				s.root().group = other.root()
-			} else {
-				byObject[f.object] = s
-			}
-		}
-	}
-	for _, s := range secrets {
-		for _, t := range secrets {
-			if s != t && len(s.a) >= shortest && strings.Contains(t.a, s.a) && strings.Contains(t.b, s.b) {
-				s.root().group = t.root()
-			}
-		}
-	}
 }
 
 // report says of each field whether it has what the render before had.
