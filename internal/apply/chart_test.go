@@ -1,15 +1,9 @@
 package apply
 
 import (
-	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"encoding/json"
-	"io"
-	"maps"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -21,47 +15,9 @@ import (
 	"github.com/consign-dev/consign/policy"
 )
 
-// applierHelm builds the real program.
-func applierHelm(t testing.TB) *Program {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "applier-helm")
-	cmd := exec.Command("go", "build", "-o", path, "../../cmd/applier-helm")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build applier-helm: %v\n%s", err, out)
-	}
-	p, err := NewProgram(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
-
-func chartArchive(t testing.TB, files map[string]string) []byte {
-	t.Helper()
-	var buf bytes.Buffer
-	zw := gzip.NewWriter(&buf)
-	tw := tar.NewWriter(zw)
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		if err := tw.WriteHeader(&tar.Header{Name: "app/" + name, Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(files[name]))}); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.WriteString(tw, files[name]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := tw.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := zw.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return buf.Bytes()
-}
-
 func chartInput(t testing.TB, template string) task.ChartInput {
 	return task.ChartInput{
-		Chart: chartArchive(t, map[string]string{
+		Chart: archived(t, map[string]string{
 			"Chart.yaml": "apiVersion: v2\nname: app\nversion: 1.0.0\n", "values.yaml": "zone: ''\n", "templates/all.yaml": template,
 		}),
 		Release: "demo", Namespace: "demo", Values: map[string]json.RawMessage{"zone": json.RawMessage(`"{{ .Release.Name }}"`)},
@@ -78,7 +34,7 @@ spec: {containers: [{name: web, image: "app:1", env: [{name: ZONE, value: {{ .Va
 
 func TestChartsAreRenderedByTheProgram(t *testing.T) {
 	t.Setenv("TZ", "Asia/Tokyo")
-	p := applierHelm(t)
+	p := applier(t, "applier-helm")
 	in := chartInput(t, chartPod)
 	out, err := p.renderChart(t.Context(), in)
 	if err != nil {
@@ -116,7 +72,7 @@ func TestChartsAreRenderedByTheProgram(t *testing.T) {
 }
 
 func BenchmarkRenderChartByTheProgram(b *testing.B) {
-	p := applierHelm(b)
+	p := applier(b, "applier-helm")
 	in := chartInput(b, chartPod)
 	b.ResetTimer()
 	for b.Loop() {

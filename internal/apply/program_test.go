@@ -1,36 +1,37 @@
 package apply
 
 import (
-	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/consign-dev/consign/internal/apply/task"
+	"github.com/consign-dev/consign/internal/archive"
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/policy"
 )
 
 const pinnedImage = "127.0.0.1:5000/c@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-// applierCompose builds the real program.
-func applierCompose(t testing.TB) *Program {
+func applierCompose(t testing.TB) *Program { return applier(t, "applier-compose") }
+
+// applier builds the real program.
+func applier(t testing.TB, name string) *Program {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "applier-compose")
-	cmd := exec.Command("go", "build", "-o", path, "../../cmd/applier-compose")
+	path := filepath.Join(t.TempDir(), name)
+	cmd := exec.Command("go", "build", "-o", path, "../../cmd/"+name)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build applier-compose: %v\n%s", err, out)
+		t.Fatalf("build %s: %v\n%s", name, err, out)
 	}
 	p, err := NewProgram(path)
 	if err != nil {
@@ -39,24 +40,22 @@ func applierCompose(t testing.TB) *Program {
 	return p
 }
 
-func composeArchive(t testing.TB, compose string) []byte {
+// archived is an archive with files in the directory "app".
+func archived(t testing.TB, files map[string]string) []byte {
 	t.Helper()
+	tree := fstest.MapFS{}
+	for name, text := range files {
+		tree[name] = &fstest.MapFile{Data: []byte(text)}
+	}
 	var buf bytes.Buffer
-	zw := gzip.NewWriter(&buf)
-	tw := tar.NewWriter(zw)
-	if err := tw.WriteHeader(&tar.Header{Name: "app/compose.yaml", Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(compose))}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.WriteString(tw, compose); err != nil {
-		t.Fatal(err)
-	}
-	if err := tw.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := zw.Close(); err != nil {
+	if err := archive.Write(&buf, tree, archive.Options{Top: "app", Max: 1 << 20}); err != nil {
 		t.Fatal(err)
 	}
 	return buf.Bytes()
+}
+
+func composeArchive(t testing.TB, compose string) []byte {
+	return archived(t, map[string]string{"compose.yaml": compose})
 }
 
 func renderInput(t testing.TB, compose string) RenderInput {
