@@ -77,6 +77,8 @@ type secret struct {
 	fields []*field
 	holds  []*secret // the values within it, the longest first
 	group  *secret   // towards the one that stands for its group
+
+	composed bool // all that varies in it is what it holds
 }
 
 // carry puts the values of the render before in the place of new ones and
@@ -112,13 +114,13 @@ func decide(secrets []*secret) {
 	link(secrets)
 	anew := map[*secret]bool{}
 	for _, s := range secrets {
-		if !s.composed() && (!s.known || !s.keepable()) {
+		if !s.known || !s.keepable() {
 			anew[s.root()] = true
 		}
 	}
 	for _, s := range secrets {
 		switch {
-		case s.composed():
+		case s.composed:
 			s.now = s.made()
 		case anew[s.root()]:
 			s.now = s.a

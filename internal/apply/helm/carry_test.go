@@ -219,6 +219,8 @@ func TestANewValueBesideOldOnes(t *testing.T) {
 	}{
 		"a password":       {", b: {{ randAlphaNum 20 }}", true},
 		"an address":       {", b: \"pg://u:{{ $p }}@h\"", true},
+		"no text":          {"}\ndata: {b: {{ randBytes 32 }}", false},
+		"with more in it":  {", b: \"{{ $p }}-{{ randAlphaNum 8 }}\"", false},
 		"a hash":           {", b: {{ bcrypt $p | quote }}", false},
 		"a line for httpd": {", b: {{ htpasswd \"u\" $p | quote }}", false},
 	} {
@@ -226,6 +228,40 @@ func TestANewValueBesideOldOnes(t *testing.T) {
 		_, after := mustRender(t, in)
 		if same := get(t, after, "Secret/s", "stringData", "a") == get(t, before, "Secret/s", "stringData", "a"); same != c.kept {
 			t.Errorf("%s: the password stays: %v", name, same)
+		}
+	}
+}
+
+// A file of settings with a password that stands nowhere else: what is constant in it
+// arrives, and so the password is another one.
+func TestSettingsAroundAPasswordArrive(t *testing.T) {
+	in := input(t, small("apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData:\n  conf: |\n    user: {{ .Values.user }}\n    password: {{ randAlphaNum 20 }}\n").with("values.yaml", "user: a\n"))
+	first, before := mustRender(t, in)
+	in.Previous = first.Render
+	_, same := mustRender(t, in)
+	if get(t, same, "Secret/s", "stringData", "conf") != get(t, before, "Secret/s", "stringData", "conf") {
+		t.Error("the file changes without a reason")
+	}
+	_, after := mustRender(t, set(in, "user", `"b"`))
+	if conf := get(t, after, "Secret/s", "stringData", "conf").(string); !strings.HasPrefix(conf, "user: b\n") {
+		t.Error("the user does not arrive")
+	}
+}
+
+// A value of a few letters within another, or one that is within it in one render
+// only, is an accident: the other is no text made of it.
+func TestAccidentsAreInNothing(t *testing.T) {
+	secrets := []*secret{
+		{a: "pin 1234 of 9", b: "pin 5678 of 9"}, {a: "1234", b: "5678"},
+		{a: "x-abcdefghij", b: "x-0123456789"}, {a: "abcdefghij", b: "9876543210"},
+	}
+	for _, s := range secrets {
+		s.group = s
+	}
+	decide(secrets)
+	for _, s := range secrets {
+		if len(s.holds) != 0 || s.root() != s {
+			t.Errorf("%q holds %d, in a group: %v", s.a, len(s.holds), s.root() != s)
 		}
 	}
 }

@@ -20,6 +20,8 @@ var cryptHash = regexp.MustCompile(`\$2[abxy]?\$|\{SHA\}|\$apr1\$|\$[56]\$`)
 //   - a hash of a password, or bytes that are no text, and every value of its object:
 //     it may be made of any of them
 //   - a value and one within it, unless the rest of it stays the same
+//
+// A value that is only made of others is in no group.
 func link(secrets []*secret) {
 	for i, t := range secrets {
 		for j := i - 1; j >= 0; j-- { // shorter ones stand before
@@ -27,14 +29,17 @@ func link(secrets []*secret) {
 				t.holds = append(t.holds, secrets[j])
 			}
 		}
+		t.composed = t.onlyHolds()
 	}
 	var material *secret
 	for _, s := range secrets {
-		if s.composed() {
+		if s.composed {
 			continue
 		}
 		for _, part := range s.holds {
-			s.join(part)
+			if !part.composed { // whose own parts are within s as well
+				s.join(part)
+			}
 		}
 		if pemBlock.MatchString(s.a) {
 			if material == nil {
@@ -52,8 +57,8 @@ func (s *secret) contains(part *secret) bool {
 	return len(part.a) >= shortest && len(part.a) < len(s.a) && strings.Contains(s.a, part.a) && strings.Contains(s.b, part.b)
 }
 
-// composed reports whether all that varies in the value is values within it.
-func (s *secret) composed() bool {
+// onlyHolds reports whether all that varies in the value is values within it.
+func (s *secret) onlyHolds() bool {
 	if len(s.holds) == 0 {
 		return false
 	}
@@ -85,7 +90,7 @@ func (s *secret) joinObjects(secrets []*secret) {
 	}
 	for _, other := range secrets {
 		for _, f := range other.fields {
-			if in[f.object] && !other.composed() {
+			if in[f.object] && !other.composed {
 				other.join(s)
 			}
 		}
