@@ -20,6 +20,8 @@ func textOf(v any) string {
 	return s
 }
 
+var rollingUpdate = members(keysOf{"maxUnavailable": harmless(countOrShare), "maxSurge": harmless(countOrShare)})
+
 var kubeDeployment = members(keysOf{
 	"replicas":                granted("limits.containers", replicaCount),
 	"selector":                harmless(labelSelector),
@@ -30,7 +32,7 @@ var kubeDeployment = members(keysOf{
 	"paused":                  harmless(flag),
 	"strategy": harmless(members(keysOf{
 		"type":          harmless(oneOf("Recreate", "RollingUpdate")),
-		"rollingUpdate": harmless(members(keysOf{"maxUnavailable": harmless(countOrShare), "maxSurge": harmless(countOrShare)})),
+		"rollingUpdate": harmless(rollingUpdate),
 	})),
 }, "selector", "template")
 
@@ -48,7 +50,7 @@ var kubeDaemonSet = members(keysOf{
 	"revisionHistoryLimit": harmless(seconds),
 	"updateStrategy": harmless(members(keysOf{
 		"type":          harmless(oneOf("OnDelete", "RollingUpdate")),
-		"rollingUpdate": harmless(members(keysOf{"maxUnavailable": harmless(countOrShare), "maxSurge": harmless(countOrShare)})),
+		"rollingUpdate": harmless(rollingUpdate),
 	})),
 }, "selector", "template")
 

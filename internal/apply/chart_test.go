@@ -71,6 +71,13 @@ func TestChartsAreRenderedByTheProgram(t *testing.T) {
 	}
 }
 
+// A publisher may have the one applier and not the other.
+func TestAnApplierThatIsNotThere(t *testing.T) {
+	if _, err := (*Program)(nil).renderChart(t.Context(), task.ChartInput{}); err == nil || !strings.Contains(err.Error(), "applier-helm") {
+		t.Errorf("%v", err)
+	}
+}
+
 func BenchmarkRenderChartByTheProgram(b *testing.B) {
 	p := applier(b, "applier-helm")
 	in := chartInput(b, chartPod)

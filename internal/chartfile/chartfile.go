@@ -41,12 +41,6 @@ type Chart struct {
 // Tag is the version as an OCI tag, in which Helm and Margo write "_" for "+".
 func (c Chart) Tag() string { return strings.ReplaceAll(c.Version, "+", "_") }
 
-// Is reports whether a directory holds the source of a chart.
-func Is(dir fs.FS) bool {
-	info, err := fs.Stat(dir, ChartFile)
-	return err == nil && info.Mode().IsRegular()
-}
-
 // Pack makes the archive of a chart's source, without what .helmignore names.
 // The bytes depend on the names and contents of the files and on nothing else.
 // Links and special files are refused (archive).
@@ -92,15 +86,18 @@ func readFile(tree fs.FS, name string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return readBounded(f, name)
+	data, err := io.ReadAll(io.LimitReader(f, maxChartFile+1))
+	if err != nil {
+		return nil, err
+	}
+	return data, checkSize(name, data)
 }
 
-func readBounded(r io.Reader, name string) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(r, maxChartFile+1))
-	if err == nil && len(data) > maxChartFile {
-		err = reason.New(reason.TooLarge, "%s has more than %d bytes", name, maxChartFile)
+func checkSize(name string, data []byte) error {
+	if len(data) > maxChartFile {
+		return reason.New(reason.TooLarge, "%s has more than %d bytes", name, maxChartFile)
 	}
-	return data, err
+	return nil
 }
 
 // format is that of applier-helm, whose bounds are those of a device.
@@ -117,8 +114,8 @@ func Read(data []byte) (Chart, error) {
 	if !ok {
 		return Chart{}, reason.New(reason.Archive, "chart archive: no %s in its one directory", ChartFile)
 	}
-	if len(text) > maxChartFile {
-		return Chart{}, reason.New(reason.TooLarge, "%s has more than %d bytes", ChartFile, maxChartFile)
+	if err := checkSize(ChartFile, text); err != nil {
+		return Chart{}, err
 	}
 	return parse(text)
 }

@@ -95,6 +95,11 @@ func TestPackRefuses(t *testing.T) {
 		"a negated pattern":     {map[string]string{"Chart.yaml": chartYAML, ".helmignore": "a\n!b\n"}, reason.Malformed, ".helmignore, line 2"},
 		"a double star":         {map[string]string{"Chart.yaml": chartYAML, ".helmignore": "**/b\n"}, reason.Malformed, ".helmignore, line 1"},
 		"a pattern that is cut": {map[string]string{"Chart.yaml": chartYAML, ".helmignore": "[a\n"}, reason.Malformed, ".helmignore, line 1"},
+		"a long Chart.yaml":     {map[string]string{"Chart.yaml": chartYAML + "#" + strings.Repeat("x", 1<<20)}, reason.TooLarge, "Chart.yaml"},
+		"a long .helmignore":    {map[string]string{"Chart.yaml": chartYAML, ".helmignore": strings.Repeat("a\n", 1<<20)}, reason.TooLarge, ".helmignore"},
+		"a long pattern":        {map[string]string{"Chart.yaml": chartYAML, ".helmignore": strings.Repeat("a", 1<<17)}, reason.Malformed, ".helmignore"},
+		"files of 33 MiB":       {map[string]string{"Chart.yaml": chartYAML, "big": strings.Repeat("x", 33<<20)}, reason.TooLarge, "larger than"},
+		"an archive of 9 MiB":   {map[string]string{"Chart.yaml": chartYAML, "big": strings.Repeat("x", 9<<20)}, reason.TooLarge, "at most"},
 		"Chart.yaml left out":   {map[string]string{"Chart.yaml": chartYAML, ".helmignore": "Chart.yaml\n"}, reason.Archive, "Chart.yaml"},
 	} {
 		_, _, err := chartfile.Pack(chartDir(t, c.files))
@@ -124,6 +129,9 @@ func TestReadRefuses(t *testing.T) {
 		if _, err := chartfile.Read(data); !reason.Is(err, reason.Archive) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	if _, err := chartfile.Read(targz(t, "a/Chart.yaml", chartYAML+"#"+strings.Repeat("xy", 1<<19))); !reason.Is(err, reason.TooLarge) {
+		t.Errorf("a long Chart.yaml: %v", err)
 	}
 	if _, err := chartfile.Read(targz(t, "a/zeros", strings.Repeat("\x00", 33<<20))); !reason.Is(err, reason.TooLarge) {
 		t.Errorf("a bomb: %v", err)

@@ -44,7 +44,10 @@ func readIgnore(tree fs.FS) (ignore, error) {
 		}
 		list = append(list, rule)
 	}
-	return list, lines.Err()
+	if err := lines.Err(); err != nil {
+		return nil, reason.New(reason.Malformed, "%s: %w", ignoreFile, err)
+	}
+	return list, nil
 }
 
 func parseRule(line string) (ignoreRule, error) {

@@ -33,7 +33,7 @@ func (d *ApplicationDescription) ChartValues(deployment *ApplicationDeployment, 
 func (d *ApplicationDescription) ChartDefaults(component string) (map[string]json.RawMessage, error) {
 	plain := map[string]Parameter{}
 	for name, p := range d.Parameters {
-		if p.Value != nil && !d.Secret(name) {
+		if p.Value != nil { // a secret one has none
 			plain[name] = p
 		}
 	}

@@ -89,3 +89,25 @@ func TestChartValuesKeepTheirType(t *testing.T) {
 		t.Errorf("a value that does not fit: %v", err)
 	}
 }
+
+// Before anybody orders it, a chart has the package's defaults, and its own where the
+// package has none.
+func TestChartDefaults(t *testing.T) {
+	desc, err := margo.ParseDescription([]byte(chartPackage))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := desc.ChartDefaults("hello")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"service.port": "8080", "tuning.ratio": "0.5", "names.site": `"line"`, "hosts": `["a","b"]`}
+	for pointer, value := range want {
+		if string(got[pointer]) != value {
+			t.Errorf("%s is %s, want %s", pointer, got[pointer], value)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("%s", got)
+	}
+}

@@ -19,7 +19,6 @@ import (
 	"github.com/consign-dev/consign/internal/oci"
 	"github.com/consign-dev/consign/internal/pack"
 	"github.com/consign-dev/consign/internal/plan"
-	"github.com/consign-dev/consign/internal/provenance"
 	"github.com/consign-dev/consign/internal/publish"
 	"github.com/consign-dev/consign/internal/verify"
 	"github.com/consign-dev/consign/policy"
@@ -185,7 +184,7 @@ func (f *planFlags) foretell(ctx context.Context) (*publish.ForetellInput, error
 			return nil, fmt.Errorf("--key: %w", err)
 		}
 	}
-	in.Attestations, err = f.attest.read(func() (provenance.Run, error) { return provenance.FromEnv(os.Getenv) })
+	in.Attestations, err = f.attest.read(thisJob)
 	return in, err
 }
 

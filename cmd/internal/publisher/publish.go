@@ -18,7 +18,6 @@ import (
 	"github.com/consign-dev/consign/internal/durable"
 	"github.com/consign-dev/consign/internal/oci"
 	"github.com/consign-dev/consign/internal/pack"
-	"github.com/consign-dev/consign/internal/provenance"
 	"github.com/consign-dev/consign/internal/publish"
 )
 
@@ -168,7 +167,7 @@ what its devices would refuse ends with the reason that they would give.`,
 			if err != nil {
 				return err
 			}
-			attestations, err := af.read(func() (provenance.Run, error) { return provenance.FromEnv(os.Getenv) })
+			attestations, err := af.read(thisJob)
 			if err != nil {
 				return err
 			}
