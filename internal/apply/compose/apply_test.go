@@ -157,11 +157,17 @@ func TestWhatDoesNotStayUpFails(t *testing.T) {
 func TestTimeoutIsKept(t *testing.T) {
 	s := newSite(t)
 	in := s.render("services: {web: {image: app:1, environment: {SICK: '1'}, healthcheck: {test: [CMD, /app, health], interval: 1s, start_period: 60s}}}", nil)
-	in.TimeoutSeconds = 8
-	_, err := s.apply(in)
-	if !reason.Is(err, reason.Health) || !strings.Contains(err.Error(), "web is running, health starting") {
-		t.Errorf("got %v", err)
+	// A busy machine may need all of a short time to start the container.
+	var err error
+	for _, in.TimeoutSeconds = range []int{8, 16, 32} {
+		if _, err = s.apply(in); !reason.Is(err, reason.Health) {
+			break
+		}
+		if strings.Contains(err.Error(), "web is running, health starting") {
+			return
+		}
 	}
+	t.Errorf("got %v", err)
 }
 
 func TestOneShotServicesAreNoFailure(t *testing.T) {

@@ -52,7 +52,7 @@ func (e *engine) settle(ctx context.Context, o owner, before map[string]containe
 		}
 		select {
 		case <-ctx.Done():
-			return reason.New(reason.Health, "not healthy in the time allowed for the component: %s", strings.Join(w.waiting, ", "))
+			return reason.New(reason.Health, "not healthy in the time allowed for the component: %s", w.last())
 		case <-ticker.C:
 		}
 	}
@@ -63,6 +63,14 @@ type watch struct {
 	before  map[string]container.InspectResponse
 	running map[string]int // id -> polls in a row that saw it running
 	waiting []string       // what the last look was waiting for
+}
+
+// last says what was waited for when the time was over.
+func (w *watch) last() string {
+	if len(w.waiting) == 0 {
+		return "starting its containers took all of it"
+	}
+	return strings.Join(w.waiting, ", ")
 }
 
 // look returns what is not settled yet, or why it never will be.
