@@ -30,6 +30,20 @@ func New(t testing.TB) *Namespace {
 	return n
 }
 
+// Of is a namespace that something else makes, and that is deleted after the test
+// if it is still there.
+func Of(t testing.TB, name string) *Namespace {
+	t.Helper()
+	n := &Namespace{Name: name, Kubeconfig: Kubeconfig(t), t: t}
+	t.Cleanup(func() {
+		if t.Failed() {
+			n.explain()
+		}
+		n.Kubectl("delete", "namespace", n.Name, "--ignore-not-found", "--wait=false")
+	})
+	return n
+}
+
 // Kubectl runs kubectl in the namespace and returns what it prints. It has to
 // succeed.
 func (n *Namespace) Kubectl(args ...string) string {

@@ -24,8 +24,13 @@ import (
 	"io"
 	"log"
 	"os"
+	"strings"
 	"time"
 
+	"github.com/go-logr/logr"
+	"k8s.io/klog/v2"
+
+	"github.com/consign-dev/consign/internal/apply/helm/cluster"
 	"github.com/consign-dev/consign/internal/apply/sandbox"
 	"github.com/consign-dev/consign/internal/apply/task"
 )
@@ -35,28 +40,40 @@ import (
 var renderLimits = sandbox.Limits{Memory: 512 << 20, CPUSeconds: 20}
 
 // Run does the task that the one argument names, with its request on in and its
-// answer on out. It confines the whole process first and for good. The error
-// says why no answer was given.
+// answer on out. For a render it confines the whole process first and for good.
+// The error says why no answer was given.
 func Run(ctx context.Context, args []string, in io.Reader, out io.Writer) error {
 	tasks := map[task.Name]task.Handler{
-		task.Render: task.Handle(Render),
-		task.Images: task.Handle(Images),
+		task.Render:  task.Handle(Render),
+		task.Images:  task.Handle(Images),
+		task.Apply:   task.Handle(cluster.Apply),
+		task.Observe: task.Handle(cluster.Observe),
+		task.Remove:  task.Handle(cluster.Remove),
+		task.Info:    task.Handle(cluster.Info),
 	}
 	if len(args) != 1 || tasks[task.Name(args[0])] == nil {
-		return fmt.Errorf("usage: applier-helm render|images, with a request on standard input (the agent and the publisher start this program)")
+		return fmt.Errorf("usage: applier-helm render|images|apply|observe|remove|info, with a request on standard input (the agent and the publisher start this program)")
 	}
 	settle()
-	if err := sandbox.Enter(renderLimits); err != nil {
-		return task.Refuse(out, err)
-	}
 	name := task.Name(args[0])
+	if name == task.Render || name == task.Images {
+		if err := sandbox.Enter(renderLimits); err != nil {
+			return task.Refuse(out, err)
+		}
+	}
 	return task.Serve(ctx, name, tasks[name], in, out)
 }
 
-// settle takes away what differs between machines, and Helm's warnings, which
-// quote values.
+// settle takes away what differs between machines, and the warnings of libraries,
+// which quote values. What arms a fault stays; it has no meaning in an ordinary
+// build.
 func settle() {
-	os.Clearenv()
+	for _, pair := range os.Environ() {
+		if name, _, _ := strings.Cut(pair, "="); !strings.HasPrefix(name, "CONSIGN_FAULT") {
+			_ = os.Unsetenv(name)
+		}
+	}
 	time.Local = time.UTC
 	log.SetOutput(io.Discard)
+	klog.SetLogger(logr.Discard())
 }

@@ -137,3 +137,80 @@ type ChartImagesResult struct {
 	// Images are references in normal form, sorted, each once.
 	Images []string `json:"images"`
 }
+
+// ChartApplyInput asks to make a cluster run a render of a chart.
+type ChartApplyInput struct {
+	// Kubeconfig is the absolute path of the file that says where the cluster is and
+	// who we are there. The environment is never asked.
+	Kubeconfig string `json:"kubeconfig"`
+	// Release and Namespace must be the render's; Deployment is the value of
+	// LabelDeployment on what may be touched.
+	Release    string `json:"release"`
+	Namespace  string `json:"namespace"`
+	Deployment string `json:"deployment"`
+	// Render is ChartResult.Render and Digest its digest. The bytes are hashed again
+	// before anything is done.
+	Render []byte        `json:"render"`
+	Digest digest.Digest `json:"digest"`
+	// Images is ChartResult.Images.
+	Images []string `json:"images"`
+	// Before is the render that ran as the last good one, with its digest; empty when
+	// nothing good ran under the name.
+	Before       []byte        `json:"before,omitempty"`
+	BeforeDigest digest.Digest `json:"beforeDigest,omitempty"`
+	// PodSecurity is the level of the Pod Security Standards that the namespace is
+	// held to: privileged, baseline or restricted.
+	PodSecurity string `json:"podSecurity"`
+	// Wait asks for everything to be ready before success is reported. Without it,
+	// success means that the cluster has the objects.
+	Wait bool `json:"wait"`
+	// TimeoutSeconds bounds the whole task.
+	TimeoutSeconds int `json:"timeoutSeconds"`
+}
+
+// ChartObserveInput asks what runs of a release. The fields are those of
+// [ChartApplyInput]; with Render, the result lists the differences.
+type ChartObserveInput struct {
+	Kubeconfig  string        `json:"kubeconfig"`
+	Release     string        `json:"release"`
+	Namespace   string        `json:"namespace"`
+	Deployment  string        `json:"deployment"`
+	Render      []byte        `json:"render,omitempty"`
+	Digest      digest.Digest `json:"digest,omitempty"`
+	PodSecurity string        `json:"podSecurity,omitempty"`
+}
+
+// ChartRemoveInput asks to take a release away.
+type ChartRemoveInput struct {
+	Kubeconfig string `json:"kubeconfig"`
+	Release    string `json:"release"`
+	Namespace  string `json:"namespace"`
+	Deployment string `json:"deployment"`
+	// Volumes asks to delete the claims, and so their data, too.
+	Volumes bool `json:"volumes"`
+	// TimeoutSeconds bounds the whole task.
+	TimeoutSeconds int `json:"timeoutSeconds"`
+}
+
+// ChartInfoInput asks what a cluster is.
+type ChartInfoInput struct {
+	Kubeconfig string `json:"kubeconfig"`
+}
+
+// ChartInfoResult describes a cluster.
+type ChartInfoResult struct {
+	// Capabilities are what charts see of it.
+	Capabilities Capabilities `json:"capabilities"`
+	// Nodes counts the nodes, up to 100.
+	Nodes int `json:"nodes"`
+}
+
+// LiveObject is an object as the cluster has it.
+type LiveObject struct {
+	// Owner is kind/name of the object for which a controller made this one, "" if
+	// none did.
+	Owner string `json:"owner,omitempty"`
+	// Object is the object as JSON, without its status and without the values of
+	// Secrets and ConfigMaps.
+	Object []byte `json:"object"`
+}

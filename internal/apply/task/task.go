@@ -161,6 +161,10 @@ type ApplyInput struct {
 // ApplyResult says what runs after an apply.
 type ApplyResult struct {
 	Services []Service `json:"services"`
+	// Objects are those of a cluster.
+	Objects []LiveObject `json:"objects,omitempty"`
+	// Notes say in words what was found in disorder and put right.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // Service is one container of a project.
@@ -202,6 +206,8 @@ type ObserveInput struct {
 // ObserveResult is what runs. No services means that nothing does.
 type ObserveResult struct {
 	Services []Service `json:"services"`
+	// Objects are those of a cluster.
+	Objects []LiveObject `json:"objects,omitempty"`
 	// Drift has one sentence for each difference from the render; empty when
 	// none was given or what runs is what was rendered.
 	Drift []string `json:"drift,omitempty"`
@@ -228,4 +234,6 @@ type RemoveResult struct {
 	Containers []string `json:"containers,omitempty"`
 	Networks   []string `json:"networks,omitempty"`
 	Volumes    []string `json:"volumes,omitempty"`
+	// Objects are those of a cluster: kind/name.
+	Objects []string `json:"objects,omitempty"`
 }

@@ -1,0 +1,105 @@
+package cluster
+
+import (
+	"context"
+	"time"
+
+	"github.com/consign-dev/consign/internal/apply/task"
+	"github.com/consign-dev/consign/internal/reason"
+)
+
+// Apply makes the cluster run a render. Until every name is free and the server
+// would take every object it changes nothing but the namespace. After that, an
+// error leaves the release as far as it came: the caller goes back by applying the
+// former render.
+func Apply(ctx context.Context, in task.ChartApplyInput) (task.ApplyResult, error) {
+	o := owner{in.Release, in.Namespace, in.Deployment}
+	r, before, err := checkedRenders(in, o)
+	if err != nil {
+		return task.ApplyResult{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(in.TimeoutSeconds)*time.Second)
+	defer cancel()
+	c, err := connect(ctx, in.Kubeconfig)
+	if err != nil {
+		return task.ApplyResult{}, err
+	}
+	if err := c.prepare(ctx, o, r, in.PodSecurity); err != nil {
+		return task.ApplyResult{}, err
+	}
+	h, err := c.helm(o)
+	if err != nil {
+		return task.ApplyResult{}, err
+	}
+	notes, err := c.change(ctx, h, before, r, in.Wait)
+	if err != nil {
+		if ctx.Err() != nil && reason.Of(err) != reason.Health {
+			err = reason.New(reason.Health, "the time allowed for the component is over: %w", err)
+		}
+		h.markFailed(err)
+		return task.ApplyResult{}, err
+	}
+	inv, err := c.inventory(ctx, o)
+	if err != nil {
+		return task.ApplyResult{}, err
+	}
+	out := task.ApplyResult{Notes: notes}
+	out.Services, out.Objects, err = c.live(ctx, h, inv)
+	return out, err
+}
+
+func checkedRenders(in task.ChartApplyInput, o owner) (r, before *render, err error) {
+	if in.Deployment == "" || in.TimeoutSeconds <= 0 || in.PodSecurity == "" {
+		return nil, nil, reason.New(reason.Malformed, "apply: deployment, podSecurity and timeoutSeconds are required")
+	}
+	if err := checkImages(in.Images); err != nil {
+		return nil, nil, err
+	}
+	if r, err = readRender(in.Render, in.Digest, o); err != nil || len(in.Before) == 0 {
+		return r, nil, err
+	}
+	before, err = readRender(in.Before, in.BeforeDigest, o)
+	return r, before, err
+}
+
+// prepare finds out whether the cluster would take all of the render.
+func (c *cluster) prepare(ctx context.Context, o owner, r *render, level string) error {
+	if err := c.oneNode(ctx); err != nil {
+		return err
+	}
+	if err := c.checkOwner(ctx, o, r); err != nil {
+		return err
+	}
+	if err := c.ensureNamespace(ctx, o, level); err != nil {
+		return err
+	}
+	return c.rehearse(ctx, o, r)
+}
+
+// change puts the render in the place of what runs, and waits for it.
+func (c *cluster) change(ctx context.Context, h *helm, before, r *render, wait bool) (notes []string, err error) {
+	restarts, err := h.restarts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	note, err := h.mend(ctx, before, r)
+	if err != nil {
+		return nil, err
+	}
+	if note != "" {
+		notes = append(notes, note)
+	}
+	if err := c.keepClaims(ctx, h.owner, r); err != nil {
+		return notes, err
+	}
+	if err := h.install(ctx, r); err != nil {
+		return notes, reason.Wrap(reason.Health, err)
+	}
+	if err := c.straighten(ctx, h.owner, r); err != nil {
+		return notes, err
+	}
+	if err := c.sweep(ctx, h.owner, r); err != nil || !wait {
+		return notes, err
+	}
+	return notes, h.settle(ctx, r, restarts)
+}

@@ -1,0 +1,232 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/metadata"
+
+	"github.com/consign-dev/consign/internal/apply/task"
+)
+
+// annotationRelease is where Helm writes which release an object belongs to.
+const annotationRelease = "meta.helm.sh/release-name"
+
+// owner is whose objects a task may touch.
+type owner struct{ release, namespace, deployment string }
+
+func (o owner) selector() string {
+	return labels.Set{task.LabelDeployment: o.deployment}.String()
+}
+
+// resident is an object that bears the label of the deployment.
+type resident struct {
+	metav1.PartialObjectMetadata
+	gvk      schema.GroupVersionKind
+	resource schema.GroupVersionResource
+}
+
+func (r *resident) name() string { return kindName(r.gvk.GroupKind().String(), r.GetName()) }
+
+// inventory is everything in the cluster that bears the label of a deployment, of
+// whichever kind.
+type inventory struct {
+	owner
+	all   []*resident
+	byUID map[types.UID]*resident
+}
+
+// inventory lists by metadata alone, which is small. Kinds that nobody can list
+// have no objects; kinds that another API server offers, which is down, are left
+// out, since it would have to be up for them to do anything.
+func (c *cluster) inventory(ctx context.Context, o owner) (*inventory, error) {
+	if err := step("list"); err != nil {
+		return nil, err
+	}
+	kinds, err := c.listable()
+	if err != nil {
+		return nil, err
+	}
+	client, err := metadata.NewForConfig(c.config)
+	if err != nil {
+		return nil, err
+	}
+	inv := &inventory{owner: o, byUID: map[types.UID]*resident{}}
+	for _, k := range kinds {
+		var from metadata.ResourceInterface = client.Resource(k.resource)
+		if k.namespaced {
+			from = client.Resource(k.resource).Namespace(o.namespace)
+		}
+		list, err := from.List(ctx, metav1.ListOptions{LabelSelector: o.selector()})
+		if apierrors.IsNotFound(err) || apierrors.IsMethodNotSupported(err) || apierrors.IsServiceUnavailable(err) {
+			continue
+		}
+		if err != nil {
+			return nil, clusterError("list "+k.resource.Resource, err)
+		}
+		for _, item := range list.Items {
+			r := &resident{item, k.gvk, k.resource}
+			inv.all = append(inv.all, r)
+			inv.byUID[item.UID] = r
+		}
+	}
+	return inv, nil
+}
+
+type kind struct {
+	gvk        schema.GroupVersionKind
+	resource   schema.GroupVersionResource
+	namespaced bool
+}
+
+// listable are the kinds of the cluster, each in its preferred version. Events are
+// reports, and namespaces are looked at by name.
+func (c *cluster) listable() ([]kind, error) {
+	found, err := discovery.ServerPreferredResources(c.discovery)
+	var partly *discovery.ErrGroupDiscoveryFailed
+	if err != nil && !errors.As(err, &partly) {
+		return nil, clusterError("ask the cluster for its kinds", err)
+	}
+	var out []kind
+	for _, list := range found {
+		gv, err := schema.ParseGroupVersion(list.GroupVersion)
+		if err != nil {
+			return nil, fmt.Errorf("ask the cluster for its kinds: %w", err)
+		}
+		for _, r := range list.APIResources {
+			if strings.Contains(r.Name, "/") || !slices.Contains(r.Verbs, "list") || r.Kind == "Event" || r.Name == namespaces.Resource && gv.Group == "" {
+				continue
+			}
+			out = append(out, kind{gv.WithKind(r.Kind), gv.WithResource(r.Name), r.Namespaced})
+		}
+	}
+	return out, nil
+}
+
+// makers are the kinds whose objects are made by a controller for an object of
+// another kind.
+var makers = map[string][]string{
+	"Pod":                            {"ReplicaSet.apps", "StatefulSet.apps", "DaemonSet.apps", "Job.batch"},
+	"ReplicaSet.apps":                {"Deployment.apps"},
+	"Job.batch":                      {"CronJob.batch"},
+	"ControllerRevision.apps":        {"StatefulSet.apps", "DaemonSet.apps"},
+	"EndpointSlice.discovery.k8s.io": {"Service"},
+}
+
+// root is the object for which controllers made r, step by step, or r itself.
+func (inv *inventory) root(r *resident) *resident {
+	for range makers { // no chain is longer
+		controller := metav1.GetControllerOf(r)
+		if controller == nil {
+			break
+		}
+		maker, ok := inv.byUID[controller.UID]
+		if !ok || !slices.Contains(makers[r.gvk.GroupKind().String()], maker.gvk.GroupKind().String()) {
+			break
+		}
+		r = maker
+	}
+	return r
+}
+
+// of are the objects of the release itself, with those of nobody: objects with the
+// deployment's label that no release of it and no controller made. Claims are data,
+// and are treated apart; what is going already is left to go.
+func (inv *inventory) of(release string) (own, strays []*resident) {
+	services := inv.named("Service")
+	for _, r := range inv.all {
+		of := r.GetAnnotations()[annotationRelease]
+		switch {
+		case r.GetDeletionTimestamp() != nil, r.isClaim():
+		case inv.root(r) != r:
+		case r.gvk.Kind == "Endpoints" && services[r.GetName()]: // the server's copy of a service
+		case of == release:
+			own = append(own, r)
+		case of == "":
+			strays = append(strays, r)
+		}
+	}
+	return own, strays
+}
+
+func (inv *inventory) named(kind string) map[string]bool {
+	out := map[string]bool{}
+	for _, r := range inv.all {
+		if r.gvk.Kind == kind {
+			out[r.GetName()] = true
+		}
+	}
+	return out
+}
+
+func (r *resident) isClaim() bool { return r.gvk.GroupKind().String() == "PersistentVolumeClaim" }
+
+// beside are the objects of the release, or of nobody, that are not in a render.
+func (inv *inventory) beside(r *render) []*resident {
+	rendered := map[string]bool{}
+	for _, o := range r.objects {
+		rendered[name(o)] = true
+	}
+	own, strays := inv.of(r.Release)
+	var out []*resident
+	for _, one := range append(own, strays...) {
+		if !rendered[one.name()] {
+			out = append(out, one)
+		}
+	}
+	return out
+}
+
+// checkOwner refuses a render of which an object is there and is not this
+// deployment's (attack H14). It changes nothing.
+func (c *cluster) checkOwner(ctx context.Context, o owner, r *render) error {
+	if err := c.checkNamespace(ctx, o); err != nil {
+		return err
+	}
+	for _, obj := range r.objects {
+		live, err := c.get(ctx, obj, o.namespace)
+		if err != nil {
+			return err
+		}
+		if live == nil {
+			continue
+		}
+		if err := o.owns(live); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o owner) owns(live *unstructured.Unstructured) error {
+	if got := live.GetLabels()[task.LabelDeployment]; got != o.deployment {
+		return conflict("%s is in the cluster and is not this deployment's: rename or remove it", name(live))
+	}
+	if got, ok := live.GetAnnotations()[annotationRelease]; ok && got != o.release {
+		return conflict("%s is in the cluster and is of the release %q, another component", name(live), got)
+	}
+	return nil
+}
+
+// get returns the live object of the name, or nil.
+func (c *cluster) get(ctx context.Context, obj *unstructured.Unstructured, namespace string) (*unstructured.Unstructured, error) {
+	m, err := c.resource(obj.GroupVersionKind())
+	if err != nil {
+		return nil, err
+	}
+	live, err := c.at(m, namespace).Get(ctx, obj.GetName(), metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	return live, clusterError("look at "+name(obj), err)
+}

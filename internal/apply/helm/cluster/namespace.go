@@ -1,0 +1,69 @@
+package cluster
+
+import (
+	"context"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/consign-dev/consign/internal/apply/task"
+	"github.com/consign-dev/consign/internal/reason"
+)
+
+func conflict(format string, args ...any) error { return reason.New(reason.Conflict, format, args...) }
+
+// labelsOfSecurity have the API server itself hold pods in the namespace to a level
+// of the Pod Security Standards, whoever makes them.
+const (
+	labelEnforce = "pod-security.kubernetes.io/enforce"
+	labelVersion = "pod-security.kubernetes.io/enforce-version"
+)
+
+// checkNamespace refuses a namespace that is there and not this deployment's.
+func (c *cluster) checkNamespace(ctx context.Context, o owner) error {
+	live, err := c.objects.Resource(namespaces).Get(ctx, o.namespace, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil
+	case err != nil:
+		return clusterError("look at the namespace "+o.namespace, err)
+	case live.GetLabels()[task.LabelDeployment] != o.deployment:
+		return conflict("the namespace %s is in the cluster and is not this deployment's: remove it", o.namespace)
+	case live.GetDeletionTimestamp() != nil:
+		return reason.New(reason.Conflict, "the namespace %s is still being removed", o.namespace)
+	default:
+		return nil
+	}
+}
+
+// ensureNamespace makes the deployment's namespace, or gives it the labels that it
+// should have.
+func (c *cluster) ensureNamespace(ctx context.Context, o owner, level string) error {
+	if err := step("namespace"); err != nil {
+		return err
+	}
+	want := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "Namespace",
+		"metadata": map[string]any{"name": o.namespace, "labels": map[string]any{
+			task.LabelDeployment: o.deployment, labelEnforce: level, labelVersion: "latest",
+		}},
+	}}
+	_, err := c.objects.Resource(namespaces).Apply(ctx, o.namespace, want, metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
+	return clusterError("make the namespace "+o.namespace, err)
+}
+
+// checkLevel reports a namespace that lets more in than it should.
+func (c *cluster) checkLevel(ctx context.Context, o owner, level string) (drift string, err error) {
+	live, err := c.objects.Resource(namespaces).Get(ctx, o.namespace, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return "Namespace/" + o.namespace + " is not there", nil
+	}
+	if err != nil {
+		return "", clusterError("look at the namespace "+o.namespace, err)
+	}
+	if got := live.GetLabels()[labelEnforce]; got != level {
+		return "Namespace/" + o.namespace + ": metadata.labels[" + labelEnforce + "] differs", nil
+	}
+	return "", nil
+}
