@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"path/filepath"
 	"runtime"
 	"time"
 
@@ -58,7 +57,7 @@ type Agent struct {
 	inputs   *store.Store
 	operator *tufclient.Client
 	log      *audit.Log
-	applier  apply.Applier
+	applier  apply.Each
 	secrets  apply.SecretFiles
 	floor    time.Time
 	serving  bool
@@ -144,14 +143,11 @@ func (a *Agent) load() error {
 	if a.operator, err = tufclient.Open(a.dirs.operator()); err != nil {
 		return err
 	}
-	program, err := apply.NewProgram(filepath.Join(a.opts.ApplierDir, "applier-compose"))
-	if err != nil {
+	a.secrets = apply.SecretFiles{Dir: a.cfg.SecretsDir, KeyFile: a.dirs.secretKey()}
+	if a.applier, err = a.appliers(); err != nil {
 		return err
 	}
-	a.secrets = apply.SecretFiles{Dir: a.cfg.SecretsDir, KeyFile: a.dirs.secretKey()}
-	a.applier = &apply.Compose{
-		Program: program, Engine: a.cfg.Engine, Registry: a.cfg.RegistryAddress, Device: a.identity.Device, Secrets: a.secrets,
-	}
+	a.device.Appliers = a.applier.Types()
 	return nil
 }
 

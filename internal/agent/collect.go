@@ -7,8 +7,6 @@ import (
 	"slices"
 
 	"github.com/opencontainers/go-digest"
-
-	"github.com/consign-dev/consign/internal/apply"
 )
 
 // collect removes from the content store, and then from the engine, what
@@ -49,11 +47,10 @@ func (a *Agent) collect(ctx context.Context, v *view) error {
 // for those in keep, which may name any content. What stays on a failure is
 // looked at after the next change, so a failure is no error of the cycle.
 func (a *Agent) prune(ctx context.Context, keep []digest.Digest) {
-	engine, ok := a.applier.(apply.Housekeeper)
-	if !ok {
-		return
+	if a.applier.Compose == nil {
+		return // a cluster's node removes images that nothing runs by itself
 	}
-	if _, err := engine.Prune(ctx, keep); err != nil && ctx.Err() == nil {
+	if _, err := a.applier.Compose.Prune(ctx, keep); err != nil && ctx.Err() == nil {
 		a.warn("images that nothing needs are still in the engine", "error", err.Error())
 	}
 }

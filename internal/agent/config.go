@@ -22,9 +22,12 @@ const DefaultConfigFile = "/etc/consign/agent.yaml"
 type Config struct {
 	// StateDir is the state directory; absolute.
 	StateDir string `yaml:"stateDir"`
-	// Engine is the address of the Docker engine, unix:///path. DOCKER_HOST and
-	// Docker contexts are ignored.
+	// Engine is the address of the Docker engine, unix:///path, or "" on a machine
+	// that has none. DOCKER_HOST and Docker contexts are ignored.
 	Engine string `yaml:"engine"`
+	// Kubeconfig is the file that says where the Kubernetes of this machine is and who
+	// the agent is there; absolute, "" for none. KUBECONFIG is ignored.
+	Kubeconfig string `yaml:"kubeconfig"`
 	// RegistryAddress is where the agent serves verified content to the engine.
 	// It is part of every container's image name, so changing it restarts them.
 	RegistryAddress string `yaml:"registryAddress"`
@@ -65,11 +68,15 @@ func DefaultConfig() Config {
 }
 
 // reserved are the paths of this machine that no application may be given: the
-// state and log that tell it what to trust, its secrets, and the engine's socket.
+// state and log that tell it what to trust, its secrets, and what lets it command
+// the engine or the cluster.
 func (c Config) reserved() []string {
 	paths := []string{c.StateDir, c.SecretsDir}
 	if socket, ok := strings.CutPrefix(c.Engine, "unix://"); ok {
 		paths = append(paths, socket)
+	}
+	if c.Kubeconfig != "" {
+		paths = append(paths, c.Kubeconfig)
 	}
 	return paths
 }
@@ -113,9 +120,8 @@ func (c Config) validate() error {
 	if !filepath.IsAbs(c.SecretsDir) {
 		return fmt.Errorf("secretsDir: %q is not an absolute path", c.SecretsDir)
 	}
-	u, err := url.Parse(c.Engine)
-	if err != nil || u.Scheme != "unix" || !filepath.IsAbs(u.Path) {
-		return fmt.Errorf("engine: %q is not unix:///absolute/path; the engine is reached by its local socket only", c.Engine)
+	if err := c.validateEngines(); err != nil {
+		return err
 	}
 	if err := checkLoopback(c.RegistryAddress); err != nil {
 		return fmt.Errorf("registryAddress: %w", err)
@@ -127,6 +133,23 @@ func (c Config) validate() error {
 	}
 	if err := c.ApplyWindow.validate(); err != nil {
 		return fmt.Errorf("applyWindow.%w", err)
+	}
+	return nil
+}
+
+func (c Config) validateEngines() error {
+	if c.Kubeconfig != "" && !filepath.IsAbs(c.Kubeconfig) {
+		return fmt.Errorf("kubeconfig: %q is not an absolute path", c.Kubeconfig)
+	}
+	if c.Engine == "" {
+		if c.Kubeconfig == "" {
+			return errors.New("engine: empty, and there is no kubeconfig: one of them is needed")
+		}
+		return nil
+	}
+	u, err := url.Parse(c.Engine)
+	if err != nil || u.Scheme != "unix" || !filepath.IsAbs(u.Path) {
+		return fmt.Errorf("engine: %q is not unix:///absolute/path; the engine is reached by its local socket only", c.Engine)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/consign-dev/consign/internal/apply"
 	"github.com/consign-dev/consign/internal/apply/task"
+	"github.com/consign-dev/consign/internal/bundle"
 	"github.com/consign-dev/consign/internal/durable"
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/store"
@@ -84,7 +85,7 @@ func snapshots(p *verify.Permit) bool {
 
 // copyData stops what runs and copies its data.
 func (a *Agent) copyData(ctx context.Context, p *verify.Permit, in Installation, before []apply.Part) (note string, err error) {
-	keeper, err := a.keeper()
+	keeper, err := a.keeper(before)
 	if err != nil {
 		return "", err
 	}
@@ -122,7 +123,7 @@ func (a *Agent) returnData(ctx context.Context, id string, when ...Data) (note s
 	if !slices.Contains(when, a.state.Begun[id].Data) {
 		return "", nil
 	}
-	keeper, err := a.keeper()
+	keeper, err := a.keeper(a.state.Installed[id].Parts())
 	if err != nil {
 		return "", err
 	}
@@ -169,11 +170,13 @@ func (a *Agent) imagesOf(ctx context.Context, in Installation) ([]string, error)
 	return out, nil
 }
 
-func (a *Agent) keeper() (apply.Keeper, error) {
-	if k, ok := a.applier.(apply.Keeper); ok {
-		return k, nil
+// keeper is what copies the data of parts.
+func (a *Agent) keeper(parts []apply.Part) (apply.Keeper, error) {
+	chart := slices.ContainsFunc(parts, func(p apply.Part) bool { return p.Type == bundle.Helm })
+	if chart || a.applier.Compose == nil {
+		return nil, reason.New(reason.Rule, "the policy says dataPolicy %q, and the data of charts cannot be copied: let the cluster's storage do that, and take the line away", policy.Snapshot)
 	}
-	return nil, reason.New(reason.Rule, "the policy says dataPolicy %q, and the applier of this deployment cannot copy data", policy.Snapshot)
+	return a.applier.Compose, nil
 }
 
 func (a *Agent) setData(id string, d Data) error {

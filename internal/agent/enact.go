@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -63,12 +65,13 @@ func (a *Agent) begin(c Change, p *verify.Permit) error {
 // says what was copied, touched whether anything may have been changed or
 // stopped by then.
 func (a *Agent) replace(ctx context.Context, p *verify.Permit, before []apply.Part) (note string, touched bool, err error) {
+	var notes []string
 	err = a.withRegistry(ctx, func() (err error) {
 		if note, err = a.secureData(ctx, p, before); err != nil {
 			touched = apply.Stopped(err)
 			return err
 		}
-		touched, err = apply.Replace(ctx, a.applier, p, before)
+		notes, touched, err = apply.Replace(ctx, a.applier, p, before)
 		return err
 	})
 	if err != nil && note != "" && !touched {
@@ -76,17 +79,24 @@ func (a *Agent) replace(ctx context.Context, p *verify.Permit, before []apply.Pa
 		// its data.
 		return note, true, errors.Join(err, a.setData(p.Verdict().Order().Deployment().ID, dataWhole))
 	}
-	return note, touched, err
+	return joined(note, notes), touched, err
 }
 
-// mergeParts lists the parts of both, each project once.
+// joined is a text of those that are not empty.
+func joined(first string, more []string) string {
+	if first != "" {
+		more = append([]string{first}, more...)
+	}
+	return strings.Join(more, "; ")
+}
+
+// mergeParts lists the parts of both, each once.
 func mergeParts(first, second []apply.Part) []apply.Part {
 	var out []apply.Part
-	seen := map[string]bool{}
 	for _, list := range [][]apply.Part{first, second} {
 		for _, p := range list {
-			if !seen[p.Project] {
-				out, seen[p.Project] = append(out, p), true
+			if !slices.ContainsFunc(out, p.Same) {
+				out = append(out, p)
 			}
 		}
 	}
@@ -209,7 +219,7 @@ func (a *Agent) settle(system time.Time, p *verify.Permit, kept digest.Digest) e
 	}
 	for _, part := range p.Components() {
 		in.Components = append(in.Components, InstalledComponent{
-			Name: part.Name, Project: part.Project, Render: part.Digest, Size: int64(len(part.Render)),
+			Part: apply.PartOf(part), Render: part.Digest, Size: int64(len(part.Render)),
 		})
 	}
 	a.state.retire(id)

@@ -64,6 +64,7 @@ func (a *Agent) restore(ctx context.Context, system time.Time, action audit.Acti
 	if err != nil {
 		return "", nil, err
 	}
+	var notes []string
 	failed = a.withRegistry(ctx, func() (err error) {
 		if anew {
 			if err := apply.TakeAway(ctx, a.applier, in.Deployment, in.Parts(), false); err != nil {
@@ -73,8 +74,10 @@ func (a *Agent) restore(ctx context.Context, system time.Time, action audit.Acti
 		if note, err = a.returnData(ctx, in.Deployment, dataCopied, dataReturning); err != nil {
 			return err
 		}
-		return apply.Restore(ctx, a.applier, last, a.state.Begun[in.Deployment].Parts)
+		notes, err = apply.Restore(ctx, a.applier, last, a.state.Begun[in.Deployment].Parts)
+		return err
 	})
+	note = joined(note, notes)
 	if failed != nil && ctx.Err() != nil {
 		// The agent is being stopped: the next cycle marks the gap and begins again.
 		return note, failed, ctx.Err()
@@ -183,7 +186,7 @@ func (a *Agent) storedRenders(ctx context.Context, in Installation) ([]verify.Re
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, verify.Render{Component: c.Name, Project: data})
+		out = append(out, verify.Render{Component: c.Name, Type: c.Type, Project: data})
 	}
 	return out, nil
 }

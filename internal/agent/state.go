@@ -65,16 +65,14 @@ type Installation struct {
 func (in Installation) Parts() []apply.Part {
 	var out []apply.Part
 	for _, c := range in.Components {
-		out = append(out, apply.Part{Name: c.Name, Project: c.Project})
+		out = append(out, c.Part)
 	}
 	return out
 }
 
 // InstalledComponent is one applied component.
 type InstalledComponent struct {
-	Name string `json:"name"`
-	// Project is the Compose project name.
-	Project string `json:"project"`
+	apply.Part
 	// Render is the digest of the exact objects that were applied; they are kept
 	// in the content store.
 	Render digest.Digest `json:"render"`

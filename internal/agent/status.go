@@ -79,7 +79,7 @@ func (a *Agent) Events(ctx context.Context, visit func(audit.Entry) error) (audi
 func (a *Agent) observe(ctx context.Context, in Installation) InstallationStatus {
 	out := InstallationStatus{Installation: in, Services: []apply.Service{}}
 	for _, part := range in.Components {
-		seen, err := a.applier.Observe(ctx, apply.Observe{Deployment: in.Deployment, Project: part.Project})
+		seen, err := a.applier.Observe(ctx, apply.Observe{Deployment: in.Deployment, Part: part.Part})
 		if err != nil {
 			out.Unknown = err.Error()
 			return out

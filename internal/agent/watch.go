@@ -11,6 +11,7 @@ import (
 	"github.com/consign-dev/consign/internal/apply"
 	"github.com/consign-dev/consign/internal/audit"
 	"github.com/consign-dev/consign/internal/reason"
+	"github.com/consign-dev/consign/internal/verify"
 	"github.com/consign-dev/consign/policy"
 )
 
@@ -129,7 +130,7 @@ func (a *Agent) difference(ctx context.Context, in Installation, rules *policy.A
 		if err != nil {
 			return out, err
 		}
-		seen, err := a.applier.Observe(ctx, apply.Observe{Deployment: in.Deployment, Project: part.Project, Render: render})
+		seen, err := a.applier.Observe(ctx, apply.Observe{Deployment: in.Deployment, Part: part.Part, Render: render})
 		if err != nil {
 			return out, fmt.Errorf("component %s: %w", part.Name, err)
 		}
@@ -145,7 +146,8 @@ func (a *Agent) difference(ctx context.Context, in Installation, rules *policy.A
 		if rules == nil {
 			continue
 		}
-		if err := rules.Grants.Reserving(a.device.Reserved...).CheckLive(part.Project, seen.Services); err != nil {
+		grants := rules.Grants.Reserving(a.device.Reserved...)
+		if err := verify.CheckLive(grants, part.Type, part.Project, render, verify.Live{Services: seen.Services, Objects: seen.Objects}); err != nil {
 			out.drift, out.excess = append(out.drift, part.Name+": "+logText(err)), true
 		}
 	}

@@ -84,24 +84,24 @@ func (c *Compose) Render(ctx context.Context, v verify.Renderable, archive func(
 }
 
 // Apply implements [Applier].
-func (c *Compose) Apply(ctx context.Context, p *verify.Permit, n int) ([]Service, error) {
+func (c *Compose) Apply(ctx context.Context, p *verify.Permit, n int) (ApplyResult, error) {
 	part := p.Components()[n]
 	secrets, err := c.Secrets.namedIn(part.Render)
 	if err != nil {
-		return nil, err
+		return ApplyResult{}, err
 	}
-	res, err := c.Program.apply(ctx, ApplyInput{
+	return c.Program.apply(ctx, ApplyInput{
 		Engine: c.Engine, Project: part.Project, Deployment: p.Verdict().Order().Deployment().ID,
 		Render: part.Render, Digest: part.Digest, Images: part.Images, Secrets: secrets,
 		Wait: part.Wait, TimeoutSeconds: int(part.Timeout.Seconds()),
 	})
-	return res.Services, err
 }
 
 // Observe names a component that was applied.
 type Observe struct {
-	// Deployment is the Margo deployment id, Project the component's project name.
-	Deployment, Project string
+	// Deployment is the Margo deployment id.
+	Deployment string
+	Part
 	// Render is what should run; without it there is no drift in the result.
 	Render []byte
 }
@@ -125,11 +125,11 @@ func (c *Compose) Observe(ctx context.Context, o Observe) (ObserveResult, error)
 // Remove implements [Applier]. It needs no verdict: which deployments may go is
 // the caller's to decide from signed orders, and the program touches only
 // objects that carry the deployment's label.
-func (c *Compose) Remove(ctx context.Context, deployment, project string, volumes bool) (RemoveResult, error) {
+func (c *Compose) Remove(ctx context.Context, deployment string, part Part, volumes bool) (RemoveResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, removeTimeout)
 	defer cancel()
 	return c.Program.remove(ctx, RemoveInput{
-		Engine: c.Engine, Project: project, Deployment: deployment, Volumes: volumes,
+		Engine: c.Engine, Project: part.Project, Deployment: deployment, Volumes: volumes,
 		TimeoutSeconds: int(removeTimeout.Seconds()),
 	})
 }

@@ -5,21 +5,28 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/consign-dev/consign/internal/apply/task"
-	"github.com/consign-dev/consign/internal/bundle"
 	"github.com/consign-dev/consign/internal/verify"
 )
 
-// Chart renders Helm components.
+// Chart is the [Applier] of Helm components on one Kubernetes. Without a Kubeconfig
+// it renders only.
 type Chart struct {
 	// Program is the applier-helm program.
 	Program *Program
 	// Registry and Device are as for [Compose].
 	Registry, Device string
-	// Capabilities are what charts see of the cluster.
+	// Kubeconfig is the absolute path of the file that says where the cluster is and
+	// who we are there.
+	Kubeconfig string
+	// Capabilities are what charts see of the cluster where there is none to ask.
 	Capabilities task.Capabilities
+	// Installed returns the render of a component that became good last; nil for
+	// none. It may be nil.
+	Installed func(ctx context.Context, deployment string, part Part) ([]byte, error)
 }
 
 // AnyCluster are the capabilities of a cluster that nobody has looked at: what a
@@ -34,12 +41,20 @@ var AnyCluster = task.Capabilities{KubeVersion: "v1.37.2", APIVersions: []string
 	"v1", "v1/ConfigMap", "v1/PersistentVolumeClaim", "v1/Pod", "v1/Secret", "v1/Service", "v1/ServiceAccount",
 }}
 
-// Render makes the objects of every chart of v.
+// Render implements [Applier].
 func (c *Chart) Render(ctx context.Context, v verify.Renderable, archive func(ocispec.Descriptor) ([]byte, error)) ([]verify.Render, error) {
 	images := imageNames(c.Registry, v)
+	capabilities, err := c.capabilities(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var out []verify.Render
 	for _, part := range v.Components() {
 		data, err := archive(part.Archive)
+		if err != nil {
+			return nil, fmt.Errorf("component %s: %w", part.Name, err)
+		}
+		before, err := c.before(ctx, v.DeploymentID(), Part{Name: part.Name, Project: part.Project, Type: part.Type})
 		if err != nil {
 			return nil, fmt.Errorf("component %s: %w", part.Name, err)
 		}
@@ -47,7 +62,7 @@ func (c *Chart) Render(ctx context.Context, v verify.Renderable, archive func(oc
 			Chart: data, Release: part.Project, Namespace: part.Namespace, Values: part.ChartValues, Images: images, ImageFields: v.ImageFields(),
 			Labels:      map[string]string{task.LabelDeployment: v.DeploymentID()},
 			Annotations: map[string]string{task.AnnotationComponent: part.Name, task.AnnotationDevice: c.Device},
-			Limits:      v.Limits(), Capabilities: c.Capabilities,
+			Limits:      v.Limits(), Capabilities: capabilities, Previous: before,
 		}
 		res, err := c.Program.renderChart(ctx, in)
 		if err != nil {
@@ -71,16 +86,65 @@ func (c *Chart) Images(ctx context.Context, chart []byte, values map[string]json
 	return res.Images, err
 }
 
-// Renderers render a profile with the applier that its type is for.
-type Renderers struct {
-	Compose *Compose
-	Chart   *Chart
+// capabilities are the cluster's. Charts choose by them what they make, so they are
+// asked for whenever something new is rendered.
+func (c *Chart) capabilities(ctx context.Context) (task.Capabilities, error) {
+	if c.Kubeconfig == "" {
+		return c.Capabilities, nil
+	}
+	info, err := c.Info(ctx)
+	return info.Capabilities, err
 }
 
-// Render makes the objects of every component of v, which are of one type.
-func (r Renderers) Render(ctx context.Context, v verify.Renderable, archive func(ocispec.Descriptor) ([]byte, error)) ([]verify.Render, error) {
-	if parts := v.Components(); len(parts) > 0 && parts[0].Type == bundle.Helm {
-		return r.Chart.Render(ctx, v, archive)
+// Info says what the cluster is. It changes nothing.
+func (c *Chart) Info(ctx context.Context) (task.ChartInfoResult, error) {
+	return c.Program.clusterInfo(ctx, task.ChartInfoInput{Kubeconfig: c.Kubeconfig})
+}
+
+func (c *Chart) before(ctx context.Context, deployment string, part Part) ([]byte, error) {
+	if c.Installed == nil {
+		return nil, nil
 	}
-	return r.Compose.Render(ctx, v, archive)
+	return c.Installed(ctx, deployment, part)
+}
+
+// Apply implements [Applier].
+func (c *Chart) Apply(ctx context.Context, p *verify.Permit, n int) (ApplyResult, error) {
+	part, deployment := p.Components()[n], p.Verdict().Order().Deployment().ID
+	in := task.ChartApplyInput{
+		Kubeconfig: c.Kubeconfig, Release: part.Project, Namespace: part.Namespace, Deployment: deployment,
+		Render: part.Render, Digest: part.Digest, Images: part.Images, PodSecurity: part.PodSecurity,
+		Wait: part.Wait, TimeoutSeconds: int(part.Timeout.Seconds()),
+	}
+	var err error
+	if in.Before, err = c.before(ctx, deployment, PartOf(part)); err != nil {
+		return ApplyResult{}, err
+	}
+	if len(in.Before) > 0 {
+		in.BeforeDigest = digest.SHA256.FromBytes(in.Before)
+	}
+	return c.Program.applyChart(ctx, in)
+}
+
+// Observe implements [Applier].
+func (c *Chart) Observe(ctx context.Context, o Observe) (ObserveResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, observeTimeout)
+	defer cancel()
+	in := task.ChartObserveInput{
+		Kubeconfig: c.Kubeconfig, Release: o.Project, Namespace: o.Namespace, Deployment: o.Deployment, Render: o.Render, PodSecurity: o.PodSecurity,
+	}
+	if len(o.Render) > 0 {
+		in.Digest = digest.SHA256.FromBytes(o.Render)
+	}
+	return c.Program.observeChart(ctx, in)
+}
+
+// Remove implements [Applier]. It needs no verdict, see [Compose.Remove].
+func (c *Chart) Remove(ctx context.Context, deployment string, part Part, volumes bool) (RemoveResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, removeTimeout)
+	defer cancel()
+	return c.Program.removeChart(ctx, task.ChartRemoveInput{
+		Kubeconfig: c.Kubeconfig, Release: part.Project, Namespace: part.Namespace, Deployment: deployment, Volumes: volumes,
+		TimeoutSeconds: int(removeTimeout.Seconds()),
+	})
 }

@@ -81,6 +81,27 @@ func (p *Program) apply(ctx context.Context, in ApplyInput) (ApplyResult, error)
 	return result, checkFacts(task.Apply, result.Services)
 }
 
+// applyChart makes a cluster run a render, and returns when it is ready (when
+// in.Wait asks for that) or has failed.
+func (p *Program) applyChart(ctx context.Context, in task.ChartApplyInput) (ApplyResult, error) {
+	return call[ApplyResult](ctx, p, task.Apply, in, seconds(in.TimeoutSeconds)+engineMargin)
+}
+
+// observeChart looks at what a cluster runs.
+func (p *Program) observeChart(ctx context.Context, in task.ChartObserveInput) (ObserveResult, error) {
+	return call[ObserveResult](ctx, p, task.Observe, in, observeDeadline)
+}
+
+// removeChart takes a release away.
+func (p *Program) removeChart(ctx context.Context, in task.ChartRemoveInput) (RemoveResult, error) {
+	return call[RemoveResult](ctx, p, task.Remove, in, seconds(in.TimeoutSeconds)+engineMargin)
+}
+
+// clusterInfo looks at the cluster itself.
+func (p *Program) clusterInfo(ctx context.Context, in task.ChartInfoInput) (task.ChartInfoResult, error) {
+	return call[task.ChartInfoResult](ctx, p, task.Info, in, observeDeadline)
+}
+
 // checkFacts holds the program to the bounds of what it reports.
 func checkFacts(name task.Name, services []Service) error {
 	for _, s := range services {

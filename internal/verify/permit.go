@@ -50,6 +50,9 @@ type PermittedComponent struct {
 	Digest digest.Digest
 	// Images are the digest references in the render, sorted, each once.
 	Images []string
+	// PodSecurity is the level of the Pod Security Standards that the namespace of a
+	// chart is held to: privileged, baseline or restricted; "" for Compose.
+	PodSecurity string
 }
 
 // Verdict returns the verdict that the permit rests on.
@@ -100,7 +103,11 @@ func (c *content) permit(part Component, r Render) (PermittedComponent, error) {
 	if err != nil {
 		return none, err
 	}
-	return PermittedComponent{Component: part, Render: r.Project, Digest: digest.SHA256.FromBytes(r.Project), Images: images}, nil
+	out := PermittedComponent{Component: part, Render: r.Project, Digest: digest.SHA256.FromBytes(r.Project), Images: images}
+	if part.Type == bundle.Helm {
+		out.PodSecurity = c.grants.PodSecurityLevel(r.Project)
+	}
+	return out, nil
 }
 
 // judge holds a render against the grants and lists its images.
@@ -195,10 +202,11 @@ func (c *content) allows(image string) bool {
 	return false
 }
 
-// CheckLive decides whether the containers of the n-th component, as the engine
-// reports them, stay within the grants of the verdict.
-func (p *Permit) CheckLive(n int, services []task.Service) error {
-	return p.verdict.grants.CheckLive(p.parts[n].Project, services)
+// CheckLive decides whether what runs of the n-th component, as the engine or the
+// cluster reports it, stays within the grants of the verdict.
+func (p *Permit) CheckLive(n int, seen Live) error {
+	part := p.parts[n]
+	return CheckLive(p.verdict.grants, part.Type, part.Project, part.Render, seen)
 }
 
 // Manifest is the small JSON document that names every render of the permit

@@ -45,7 +45,7 @@ func applierAt(path string) (*apply.Program, error) {
 const registryName = "127.0.0.1:5127"
 
 func (a appliers) renderer(device string) plan.Renderer {
-	return apply.Renderers{
+	return apply.Each{
 		Compose: &apply.Compose{Program: a.compose, Registry: registryName, Device: device},
 		Chart:   &apply.Chart{Program: a.helm, Registry: registryName, Device: device, Capabilities: apply.AnyCluster},
 	}

@@ -1,0 +1,85 @@
+package apply
+
+import (
+	"context"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/consign-dev/consign/internal/bundle"
+	"github.com/consign-dev/consign/internal/reason"
+	"github.com/consign-dev/consign/internal/verify"
+)
+
+// Each is the [Applier] of all profiles: it hands each component to the one that its
+// type is for. One that a machine has no engine for is nil.
+type Each struct {
+	Compose *Compose
+	Chart   *Chart
+}
+
+// Types are the types of profiles that there is an applier for.
+func (e Each) Types() []string {
+	var out []string
+	if e.Compose != nil {
+		out = append(out, bundle.Compose)
+	}
+	if e.Chart != nil {
+		out = append(out, bundle.Helm)
+	}
+	return out
+}
+
+// of returns the applier for a type; "" is as good as [bundle.Compose]. A verdict
+// has asked before, so none is left only where the machine's configuration changed.
+func (e Each) of(profile string) (Applier, error) {
+	switch {
+	case profile == bundle.Helm && e.Chart != nil:
+		return e.Chart, nil
+	case profile != bundle.Helm && e.Compose != nil:
+		return e.Compose, nil
+	case profile == bundle.Helm:
+		return nil, reason.New(reason.Unreachable, "no cluster is configured for the component: set kubeconfig in the agent's configuration")
+	default:
+		return nil, reason.New(reason.Unreachable, "no engine is configured for the component: set engine in the agent's configuration")
+	}
+}
+
+// Render implements [Applier]. The components of one profile are of one type.
+func (e Each) Render(ctx context.Context, v verify.Renderable, archive func(ocispec.Descriptor) ([]byte, error)) ([]verify.Render, error) {
+	parts := v.Components()
+	if len(parts) == 0 {
+		return nil, nil
+	}
+	a, err := e.of(parts[0].Type)
+	if err != nil {
+		return nil, err
+	}
+	return a.Render(ctx, v, archive)
+}
+
+// Apply implements [Applier].
+func (e Each) Apply(ctx context.Context, p *verify.Permit, n int) (ApplyResult, error) {
+	a, err := e.of(p.Components()[n].Type)
+	if err != nil {
+		return ApplyResult{}, err
+	}
+	return a.Apply(ctx, p, n)
+}
+
+// Observe implements [Applier].
+func (e Each) Observe(ctx context.Context, o Observe) (ObserveResult, error) {
+	a, err := e.of(o.Type)
+	if err != nil {
+		return ObserveResult{}, err
+	}
+	return a.Observe(ctx, o)
+}
+
+// Remove implements [Applier].
+func (e Each) Remove(ctx context.Context, deployment string, part Part, volumes bool) (RemoveResult, error) {
+	a, err := e.of(part.Type)
+	if err != nil {
+		return RemoveResult{}, err
+	}
+	return a.Remove(ctx, deployment, part, volumes)
+}
