@@ -64,9 +64,21 @@ func (w *walk) liveObject(at place, madeFor string, o map[string]any) {
 		return
 	}
 	at = w.objectPlace(at, kind, groupOf(apiVersion), objectNameOf(o))
+	if ownerKind == "StatefulSet" {
+		w.enterClaims(ownerName, objectNameOf(o))
+	}
 	w.owner = kubernetesKinds[ownerKind].owner(w.spelt(ownerName))
 	known.rule.check(w, at, o)
 	w.owner = owner{}
+}
+
+// enterClaims makes known the claims that the StatefulSet controller makes for a pod.
+func (w *walk) enterClaims(set, pod string) {
+	for _, template := range each(sub(w.chart.objects["StatefulSet/"+set], "spec"), "volumeClaimTemplates") {
+		if name := objectNameOf(template); name != "" {
+			w.chart.objects["PersistentVolumeClaim/"+name+"-"+pod] = template
+		}
+	}
 }
 
 // unserve takes away from a live object what the API server and its controllers
@@ -81,6 +93,11 @@ func (w *walk) unserve(kind string, o map[string]any) {
 		unserveService(spec, sub(rendered, "spec"))
 	case "PersistentVolumeClaim":
 		keep(spec, sub(rendered, "spec"), "volumeName")
+	case "StatefulSet":
+		for _, template := range each(spec, "volumeClaimTemplates") {
+			delete(template, "status")
+			unserveMeta(sub(template, "metadata"))
+		}
 	case "Job":
 		keep(spec, sub(rendered, "spec"), "selector")
 		unserveMeta(sub(spec, "template", "metadata"))

@@ -33,9 +33,7 @@ func Apply(ctx context.Context, in task.ChartApplyInput) (task.ApplyResult, erro
 	}
 	notes, err := c.change(ctx, h, before, r, in.Wait)
 	if err != nil {
-		if ctx.Err() != nil && reason.Of(err) != reason.Health {
-			err = reason.New(reason.Health, "the time allowed for the component is over: %w", err)
-		}
+		err = afterwards(ctx, err)
 		h.markFailed(err)
 		return task.ApplyResult{}, err
 	}
@@ -46,6 +44,20 @@ func Apply(ctx context.Context, in task.ChartApplyInput) (task.ApplyResult, erro
 	out := task.ApplyResult{Notes: notes}
 	out.Services, out.Objects, err = c.live(ctx, h, inv)
 	return out, err
+}
+
+// afterwards gives an error of a change that was begun a reason that does not say
+// that nothing was changed. A cluster that went away meanwhile is no fault of the
+// version, which is tried again.
+func afterwards(ctx context.Context, err error) error {
+	switch code := reason.Of(err); {
+	case code == reason.Health || code == reason.NoSpace:
+		return err
+	case ctx.Err() != nil:
+		return reason.New(reason.Health, "the time allowed for the component is over: %w", err)
+	default:
+		return reason.New(reason.Internal, "the change was begun: %w", err)
+	}
 }
 
 func checkedRenders(in task.ChartApplyInput, o owner) (r, before *render, err error) {
@@ -92,8 +104,11 @@ func (c *cluster) change(ctx context.Context, h *helm, before, r *render, wait b
 	if err := c.keepClaims(ctx, h.owner, r); err != nil {
 		return notes, err
 	}
+	if err := c.ready(ctx, h.owner, before, r); err != nil {
+		return notes, err
+	}
 	if err := h.install(ctx, r); err != nil {
-		return notes, reason.Wrap(reason.Health, err)
+		return notes, err
 	}
 	if err := c.straighten(ctx, h.owner, r); err != nil {
 		return notes, err

@@ -1,8 +1,11 @@
 package cluster_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -216,4 +219,69 @@ func TestAVersionThatDoesNotStayUp(t *testing.T) {
 	}
 	s.good(good)
 	s.inOrder(good)
+}
+
+// start applies a render that need not become healthy, as the last good one.
+func (s *site) start(in task.ChartApplyInput, r task.ChartResult) {
+	s.t.Helper()
+	if _, err := cluster.Apply(s.t.Context(), in); err != nil {
+		s.t.Fatal(err)
+	}
+	s.before = r.Render
+}
+
+func (s *site) uid(object string) string {
+	s.t.Helper()
+	return s.Kubectl("get", object, "--output", "jsonpath={.metadata.uid}")
+}
+
+// forgeRecord changes the manifest in the last of Helm's records, as whoever may
+// write Secrets can.
+func (s *site) forgeRecord(change func(manifest string) string) {
+	s.t.Helper()
+	names := strings.Fields(s.Kubectl("get", "secrets", "--selector", "owner=helm,status=deployed", "--output", "jsonpath={.items[*].metadata.name}"))
+	name := names[len(names)-1]
+	packed, err := base64.StdEncoding.DecodeString(s.Kubectl("get", "secret", name, "--output", "jsonpath={.data.release}"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	record, err := unpackRecord(packed)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	manifest, _ := record["manifest"].(string)
+	record["manifest"] = change(manifest)
+	if record["manifest"] == manifest {
+		s.t.Fatal("nothing was forged")
+	}
+	packed, err = packRecord(record)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.Kubectl("patch", "secret", name, "--patch", `{"data":{"release":"`+base64.StdEncoding.EncodeToString(packed)+`"}}`)
+}
+
+// A record is JSON, compressed, in base64.
+func unpackRecord(data []byte) (record map[string]any, err error) {
+	zipped, err := base64.StdEncoding.DecodeString(string(data))
+	if err != nil {
+		return nil, err
+	}
+	r, err := gzip.NewReader(bytes.NewReader(zipped))
+	if err != nil {
+		return nil, err
+	}
+	return record, json.NewDecoder(r).Decode(&record)
+}
+
+func packRecord(record map[string]any) ([]byte, error) {
+	var buf bytes.Buffer
+	w := gzip.NewWriter(&buf)
+	if err := json.NewEncoder(w).Encode(record); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return []byte(base64.StdEncoding.EncodeToString(buf.Bytes())), nil
 }

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 
 	"helm.sh/helm/v3/pkg/action"
 	"helm.sh/helm/v3/pkg/release"
 	"helm.sh/helm/v3/pkg/storage/driver"
+
+	"github.com/consign-dev/consign/internal/reason"
 )
 
 // install has Helm put the render in the place of what its record holds.
@@ -25,10 +28,15 @@ func (h *helm) install(ctx context.Context, r *render) error {
 	case err == nil:
 		err = h.upgrade(ctx, r)
 	}
-	if ctx.Err() != nil {
-		return fmt.Errorf("the time allowed for the component is over: %w", ctx.Err())
+	var away *url.Error
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil, errors.As(err, &away):
+		return fmt.Errorf("install release %s: %w", h.release, err)
+	default:
+		return reason.New(reason.Health, "install release %s: %w", h.release, err)
 	}
-	return clusterError("install release "+h.release, err)
 }
 
 func (h *helm) first(ctx context.Context, r *render) error {

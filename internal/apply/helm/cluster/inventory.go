@@ -143,13 +143,10 @@ func (inv *inventory) root(r *resident) *resident {
 // deployment's label that no release of it and no controller made. Claims are data,
 // and are treated apart; what is going already is left to go.
 func (inv *inventory) of(release string) (own, strays []*resident) {
-	services := inv.named("Service")
 	for _, r := range inv.all {
 		of := r.GetAnnotations()[annotationRelease]
 		switch {
-		case r.GetDeletionTimestamp() != nil, r.isClaim():
-		case inv.root(r) != r:
-		case r.gvk.Kind == "Endpoints" && services[r.GetName()]: // the server's copy of a service
+		case r.GetDeletionTimestamp() != nil, r.isClaim(), inv.made(r):
 		case of == release:
 			own = append(own, r)
 		case of == "":
@@ -159,14 +156,13 @@ func (inv *inventory) of(release string) (own, strays []*resident) {
 	return own, strays
 }
 
-func (inv *inventory) named(kind string) map[string]bool {
-	out := map[string]bool{}
-	for _, r := range inv.all {
-		if r.gvk.Kind == kind {
-			out[r.GetName()] = true
-		}
+// made reports whether a controller made r for another object, or copied a service
+// into it.
+func (inv *inventory) made(r *resident) bool {
+	if r.gvk.Kind == "Endpoints" {
+		return slices.ContainsFunc(inv.all, func(s *resident) bool { return s.gvk.Kind == "Service" && s.GetName() == r.GetName() })
 	}
-	return out
+	return inv.root(r) != r
 }
 
 func (r *resident) isClaim() bool { return r.gvk.GroupKind().String() == "PersistentVolumeClaim" }

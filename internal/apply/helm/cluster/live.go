@@ -86,9 +86,9 @@ func stateOf(s corev1.ContainerStatus, probed bool) (state, health string, exit 
 	}
 }
 
-// made are the kinds that controllers make and that say nothing which the object
+// silent are the kinds that controllers make and that say nothing which the object
 // they were made for, or their pods, do not.
-var made = []string{"ReplicaSet.apps", "ControllerRevision.apps", "EndpointSlice.discovery.k8s.io", "Endpoints", "Lease.coordination.k8s.io"}
+var silent = []string{"ReplicaSet.apps", "ControllerRevision.apps", "EndpointSlice.discovery.k8s.io", "Endpoints"}
 
 // maxLive bounds what an answer carries of objects.
 const maxLive = 6 << 20
@@ -101,7 +101,7 @@ func (c *cluster) liveObjects(ctx context.Context, release string, inv *inventor
 	for _, r := range inv.all {
 		root := inv.root(r)
 		of := root.GetAnnotations()[annotationRelease]
-		if of != release && of != "" || r.GetDeletionTimestamp() != nil || root != r && slices.Contains(made, r.gvk.GroupKind().String()) {
+		if of != release && of != "" || r.GetDeletionTimestamp() != nil || inv.made(r) && slices.Contains(silent, r.gvk.GroupKind().String()) {
 			continue
 		}
 		object, err := c.liveObject(ctx, r)

@@ -70,6 +70,9 @@ func (h *helm) settle(ctx context.Context, r *render, before map[types.UID]int32
 func (h *helm) waitingFor(ctx context.Context, ready kube.ReadyChecker, list kube.ResourceList) (string, error) {
 	for _, info := range list {
 		kind := info.Mapping.GroupVersionKind.GroupKind().String()
+		if kind == "PersistentVolumeClaim" {
+			continue // a pod that uses it is not ready without; others are bound when one does
+		}
 		rolled, err := h.rolledOut(ctx, kind, info)
 		if err != nil {
 			return "", err

@@ -176,6 +176,47 @@ func (c *cluster) straighten(ctx context.Context, o owner, r *render) error {
 	return nil
 }
 
+// ready puts a target in the place of what is in the cluster where that is neither
+// of the last good version nor of the target: somebody changed it, or a version that
+// failed left it. Helm's merge would trip over it, or keep a part of it.
+func (c *cluster) ready(ctx context.Context, o owner, before, r *render) error {
+	scalers := r.scalers()
+	for _, obj := range r.objects {
+		live, err := c.get(ctx, obj, o.namespace)
+		if err != nil {
+			return err
+		}
+		if live == nil {
+			continue
+		}
+		if known, err := c.isOf(ctx, o, before, live); err != nil || known {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		if err := c.straightenOne(ctx, o, obj, scalers[name(obj)]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isOf reports whether a live object is as a render has it.
+func (c *cluster) isOf(ctx context.Context, o owner, r *render, live *unstructured.Unstructured) (bool, error) {
+	if r == nil {
+		return false, nil
+	}
+	for _, obj := range r.objects {
+		if name(obj) != name(live) {
+			continue
+		}
+		said, err := c.driftOf(ctx, o, obj, r.scalers()[name(obj)])
+		return said == "", err
+	}
+	return false, nil
+}
+
 // retries is how often an object is replaced that a controller changes meanwhile.
 const retries = 10
 
