@@ -11,7 +11,9 @@ import (
 
 // setLimits gives every container without a limit of its own the device's, and
 // returns the places. A request above it raises it: the cluster would refuse the
-// pod, and what is a fair request is for the policy to say.
+// pod, and what is a fair request is for the policy to say. A container that
+// requests nothing goes on to: the cluster would else take the limit for its
+// request, and keep a whole processor for it.
 func (o *object) setLimits(l task.Limits) (places []string, err error) {
 	containers, err := o.containers()
 	if err != nil {
@@ -55,7 +57,9 @@ func (o *object) setLimit(c container, name string, limit resource.Quantity) (bo
 	if err != nil {
 		return false, err
 	}
-	if requests[name] != nil {
+	if requests[name] == nil {
+		requests[name] = "0"
+	} else {
 		request, err := o.quantity(requests[name], c.place+".resources.requests."+name)
 		if err != nil {
 			return false, err
@@ -65,7 +69,7 @@ func (o *object) setLimit(c container, name string, limit resource.Quantity) (bo
 		}
 	}
 	limits[name] = limit.String()
-	resources["limits"], c.raw["resources"] = limits, resources
+	resources["limits"], resources["requests"], c.raw["resources"] = limits, requests, resources
 	return true, nil
 }
 

@@ -176,7 +176,7 @@ func TestLimits(t *testing.T) {
 	if got, _ := json.Marshal(server); string(got) != `{"limits":{"cpu":"2","memory":"4Gi"},"requests":{"cpu":"100m","memory":"4Gi"}}` {
 		t.Errorf("server has %s", got)
 	}
-	wait := get("initContainers", "0", "resources", "limits")
+	wait := get("initContainers", "0", "resources")
 	l := input(t, small("")).Limits
 	if got := fmt.Sprint(wait); got != fmt.Sprintf("map[cpu:%v memory:%d]", l.CPUs, l.Memory) {
 		t.Errorf("an init container has %s", got)
