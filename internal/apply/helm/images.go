@@ -245,6 +245,8 @@ func (o *object) pullIfAbsent() error {
 
 // Images lists the images that a chart names with given values, for whoever
 // packs it: those that a render with the same input would look for in a bundle.
+// It renders twice as well, so that a chart which no device could render the same
+// way again is refused before anybody signs it.
 func Images(_ context.Context, in task.ChartImagesInput) (task.ChartImagesResult, error) {
 	if err := checkImages(in); err != nil {
 		return task.ChartImagesResult{}, err
@@ -253,11 +255,7 @@ func Images(_ context.Context, in task.ChartImagesInput) (task.ChartImagesResult
 	if err != nil {
 		return task.ChartImagesResult{}, err
 	}
-	files, err := s.render()
-	if err != nil {
-		return task.ChartImagesResult{}, err
-	}
-	list, _, err := parseAll(files)
+	list, _, _, err := s.twice()
 	if err != nil {
 		return task.ChartImagesResult{}, err
 	}

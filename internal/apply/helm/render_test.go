@@ -178,7 +178,7 @@ func TestLimits(t *testing.T) {
 	}
 	wait := get("initContainers", "0", "resources")
 	l := input(t, small("")).Limits
-	if got := fmt.Sprint(wait); got != fmt.Sprintf("map[cpu:%v memory:%d]", l.CPUs, l.Memory) {
+	if got := fmt.Sprint(wait); got != fmt.Sprintf("map[limits:map[cpu:%v memory:%d] requests:map[cpu:0 memory:0]]", l.CPUs, l.Memory) {
 		t.Errorf("an init container has %s", got)
 	}
 	if len(out.Defaulted) != 3 {
@@ -199,6 +199,18 @@ func TestListOfImages(t *testing.T) {
 	in.Chart = pack(t, small(configMap))
 	if out, err = Images(t.Context(), in); err != nil || out.Images == nil || len(out.Images) != 0 {
 		t.Errorf("%+v, %v", out, err)
+	}
+}
+
+// What no device could render the same way again is refused when it is packed.
+func TestListOfImagesOfAnUnstableChart(t *testing.T) {
+	name := strings.Replace(configMap, "name: c", "name: c-{{ randAlphaNum 20 | lower }}", 1)
+	if _, err := Images(t.Context(), imagesInput(input(t, small(name)))); !reason.Is(err, reason.Render) || !strings.Contains(err.Error(), "the name of a ConfigMap") {
+		t.Errorf("a name: %v", err)
+	}
+	image := pod(`{containers: [{name: a, image: "app:{{ randAlphaNum 20 }}"}]}`)
+	if _, err := Images(t.Context(), imagesInput(input(t, small(image)))); !reason.Is(err, reason.Render) || !strings.Contains(err.Error(), "/spec/containers/0/image") {
+		t.Errorf("an image: %v", err)
 	}
 }
 
