@@ -91,10 +91,10 @@ func rightsFault(value string, everywhere bool) string {
 		if !everywhere || !slices.Equal(r.verbs, []string{"get"}) {
 			return "a path can only be read, and only in a ClusterRole"
 		}
+	case secret && everywhere:
+		return "in every namespace it would be the secrets of others; a Role can have some by name"
 	case secret && r.name == "":
 		return "secrets are granted by name, such as secrets[NAME]"
-	case secret && everywhere:
-		return "in every namespace it would be the secrets of others"
 	case r.plural == "nodes" && r.group == "" && r.sub != "":
 		return "through it a node can be commanded"
 	case r.group == "certificates.k8s.io":

@@ -115,7 +115,7 @@ var kubeJob = members(keysOf{
 
 // kubeCronJob starts no job beside one that still runs: without end there would be
 // more and more of them (attack C13).
-var kubeCronJob = members(keysOf{
+var kubeCronJob = also(members(keysOf{
 	"schedule":                   harmless(text),
 	"timeZone":                   harmless(text),
 	"startingDeadlineSeconds":    harmless(seconds),
@@ -127,7 +127,11 @@ var kubeCronJob = members(keysOf{
 		"metadata": granted("annotations", claimMeta),
 		"spec":     harmless(kubeJob),
 	}, "spec")),
-}, "schedule", "concurrencyPolicy", "jobTemplate")
+}, "schedule", "jobTemplate"), func(w *walk, at place, job map[string]any) {
+	if _, said := job["concurrencyPolicy"]; !said {
+		w.ask(at.key("concurrencyPolicy"), "is missing; it must be Forbid or Replace, or jobs run beside those that have not ended", "")
+	}
+})
 
 // kubeScalerV2 and kubeScalerV1 count for the workload that they scale.
 var kubeScalerV2 = members(keysOf{

@@ -134,7 +134,7 @@ func checkParts(c *chart.Chart, caps *chartutil.Capabilities) error {
 	}
 	for _, f := range c.Files {
 		if strings.HasPrefix(f.Name, "crds/") {
-			return reason.New(reason.Render, "chart %s: %s: custom resource definitions in a chart are refused, as Margo does not allow applications to rely on them", c.ChartPath(), f.Name)
+			return reason.New(reason.Render, "chart %s: %s: %s", c.ChartPath(), f.Name, noDefinitions)
 		}
 	}
 	for _, sub := range c.Dependencies() {

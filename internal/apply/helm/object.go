@@ -62,7 +62,7 @@ func (o *object) check(metadata map[string]any) error {
 		return o.refuse("items", "a list of objects: write them as documents of their own")
 	}
 	if o.group == "apiextensions.k8s.io" {
-		return o.refuse("kind", "custom resource definitions in a chart are refused, as Margo does not allow applications to rely on them")
+		return o.refuse("kind", noDefinitions)
 	}
 	for key := range o.annotations() {
 		switch {
@@ -74,6 +74,10 @@ func (o *object) check(metadata map[string]any) error {
 	}
 	return nil
 }
+
+// noDefinitions is why a chart cannot bring kinds along.
+const noDefinitions = "custom resource definitions in a chart are refused, as Margo does not allow applications to rely on them: " +
+	"the cluster's operator installs them before"
 
 // texts refuses labels and annotations that a cluster would refuse.
 func (o *object) texts(field string, v any) error {
@@ -137,7 +141,7 @@ func (o *object) isTest() (bool, error) {
 		switch strings.ToLower(strings.TrimSpace(hook)) {
 		case "test", "test-success", "test-failure":
 		default:
-			return false, o.refuse("metadata.annotations."+release.HookAnnotation, "hook %.40q: Margo does not allow applications to rely on hooks (only test hooks may be there, and do not run)", hook)
+			return false, o.refuse("metadata.annotations."+release.HookAnnotation, "hook %.40q: Margo does not allow applications to rely on hooks: its work is for an init container (only test hooks may be there, and do not run)", hook)
 		}
 	}
 	return true, nil

@@ -15,7 +15,7 @@ import (
 
 // refused are the template functions that no chart may name.
 var refused = map[string]string{
-	"lookup":        "reads objects of a cluster: Margo does not allow applications to rely on it, and a render sees no cluster",
+	"lookup":        "reads objects of a cluster: Margo does not allow applications to rely on it, and a render sees no cluster (passwords and certificates stay what they were without it)",
 	"getHostByName": "asks a name server, which a render cannot",
 	"ago":           "prints a time span that is another one at each render",
 }
