@@ -73,10 +73,11 @@ func (c *Chart) Render(ctx context.Context, v verify.Renderable, archive func(oc
 	return out, nil
 }
 
-// The release and namespace under which a chart is rendered to learn its images.
+// The release and namespace under which a chart is rendered to learn its images: a
+// refusal names objects by them.
 const (
-	anyRelease   = "pack"
-	anyNamespace = "pack"
+	anyRelease   = "release"
+	anyNamespace = "namespace"
 )
 
 // Images lists the image references that a chart names with given values.
