@@ -1,0 +1,7 @@
+{{- define "common.tpl" -}}
+{{- if kindIs "string" .value -}}
+{{ tpl .value .context }}
+{{- else -}}
+{{ tpl (toYaml .value) .context }}
+{{- end -}}
+{{- end -}}
