@@ -47,11 +47,11 @@ COSIGN = cosign="$$(tools/tool.sh cosign)"; export CONSIGN_COSIGN_BIN="$$cosign"
 # Vault is a matter of minutes to build, too, and so are the clients of every cloud.
 KMS = kms="$$(tools/tool.sh kms)"; export CONSIGN_KMS_BIN="$$kms"
 ENGINE = go run ./tools/testenv engine run --dir "$(CACHE)" --
-KUBE = kube="$$(tools/tool.sh kube)"; export CONSIGN_KUBE_BIN="$$kube"
+KUBE = kube="$$(tools/tool.sh kube)"; helm="$$(tools/tool.sh helm)"; export CONSIGN_KUBE_BIN="$$kube" CONSIGN_HELM_BIN="$$helm"
 CLUSTER = go run ./tools/testenv cluster run --dir "$(CACHE)" --
 # What tests with a Kubernetes: without these, and without a pattern of packages, a
 # narrowed run neither builds nor starts one.
-CLUSTER_PACKAGES := ./internal/kubetest ./tools/testenv
+CLUSTER_PACKAGES := ./internal/kubetest ./internal/world/helmcli ./tools/testenv
 needs_cluster = $(or $(findstring ...,$(ARGS)),$(filter $(CLUSTER_PACKAGES),$(ARGS)))
 
 # What "make release" builds for, as GOARCH or GOARCH-GOARM.
@@ -91,7 +91,7 @@ install: ## install the programs and systemd units under DESTDIR and PREFIX (aft
 
 # tools/sigstore is left out: what tidy makes of it differs with the module proxy,
 # since a test of Fulcio's, which is neither built nor run here, imports a module
-# that not all of them serve. tools/cosign, tools/kube, tools/kms and
+# that not all of them serve. tools/cosign, tools/helm, tools/kube, tools/kms and
 # cmd/publisher-kms are left out because tidy would fetch what the tests of every
 # cloud's SDK, and those of Kubernetes, import. A build that is not tidy fails in
 # tools/tool.sh, or in "make kms".

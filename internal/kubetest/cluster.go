@@ -13,8 +13,8 @@
 // namespace needs a name of its own. From the test, pods and services answer at their
 // addresses. The cluster has no route to anywhere, and its 127.0.0.1 is not the machine's:
 // a registry that pods' images are to be pulled from, or an agent that serves one, is
-// started in the node's network namespace (see InNode), where containerd speaks plain
-// HTTP to 127.0.0.1.
+// started in the node's network namespace (see Serve and InNode), where containerd
+// speaks plain HTTP to 127.0.0.1.
 // There is no DNS, no storage and no ingress.
 package kubetest
 
