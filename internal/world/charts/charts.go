@@ -38,8 +38,8 @@ type Chart struct {
 	// Volatile are the fields that are made anew at each render, as object and
 	// pointer, with RELEASE for the release.
 	Volatile []string
-	// Lacks is what the cluster of kubetest does not have, so that not all pods of the
-	// chart become ready there; "" if they do.
+	// Lacks is what the cluster of kubetest does not have, so that claims or pods of the
+	// chart wait there for ever; "" if all become ready.
 	Lacks string
 }
 

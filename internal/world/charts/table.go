@@ -49,7 +49,7 @@ var All = []Chart{
 			`"create,get,update leases.coordination.k8s.io", "get secrets[RELEASE-account]"]}}`,
 	},
 	{
-		Name: "web-app", Planned: reason.Grant, Lacks: "a controller of Ingresses, a Secret with its certificate and metrics of pods",
+		Name: "web-app", Planned: reason.Grant,
 		Says: []string{
 			`Ingress/RELEASE.metadata.annotations["nginx.ingress.kubernetes.io/ssl-redirect"] (needs the grant annotations for`,
 			`spec.rules[0].host (needs the grant ingressHosts for "app.example.com")`, `spec.tls[0].secretName (needs the grant references for "Secret/RELEASE-tls")`,
