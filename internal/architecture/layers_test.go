@@ -19,7 +19,7 @@ var layers = [][]string{
 	// the record of what was decided
 	{"internal/audit", "internal/inputs", "internal/replay"},
 	// what is done with a verdict, and what makes something to verify
-	{"internal/apply", "internal/apply/compose", "internal/apply/helm", "internal/pack", "internal/plan", "internal/sbom", "internal/provenance"},
+	{"internal/apply", "internal/apply/compose", "internal/apply/helm", "internal/apply/helm/cluster", "internal/pack", "internal/plan", "internal/sbom", "internal/provenance"},
 	// the roles
 	{"internal/publish", "internal/agent", "internal/agent/doctor", "internal/auditor"},
 	// the commands of the publisher, which several programs are

@@ -21,7 +21,7 @@ func (n *nodeRunner) startControl(ctx context.Context) error {
 			"--listen-client-urls", "http://127.0.0.1:2379", "--advertise-client-urls", "http://127.0.0.1:2379",
 			"--listen-peer-urls", "http://127.0.0.1:2380"),
 		n.kube("kube-apiserver", "--etcd-servers", "http://127.0.0.1:2379",
-			"--advertise-address", n.network.node(), "--secure-port", apiPort, "--service-cluster-ip-range", n.network.services(),
+			"--advertise-address", n.network.node(), "--secure-port", apiPort, "--service-cluster-ip-range", n.network.services(), "--allow-privileged=true",
 			"--tls-cert-file", pki("apiserver.crt"), "--tls-private-key-file", pki("apiserver.key"), "--cert-dir", pki("apiserver"),
 			"--client-ca-file", pki("ca.crt"), "--token-auth-file", pki("tokens.csv"), "--authorization-mode", "Node,RBAC",
 			"--service-account-issuer", "https://kubernetes.default.svc",

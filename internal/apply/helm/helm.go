@@ -27,7 +27,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-logr/logr"
 	"k8s.io/klog/v2"
 
 	"github.com/consign-dev/consign/internal/apply/helm/cluster"
@@ -75,5 +74,6 @@ func settle() {
 	}
 	time.Local = time.UTC
 	log.SetOutput(io.Discard)
-	klog.SetLogger(logr.Discard())
+	klog.LogToStderr(false)
+	klog.SetOutput(io.Discard)
 }

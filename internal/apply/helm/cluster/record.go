@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"helm.sh/helm/v3/pkg/action"
 	"helm.sh/helm/v3/pkg/chartutil"
@@ -158,7 +157,7 @@ func (h *helm) recordOf(r *render) (*release.Release, error) {
 	if err != nil {
 		return nil, err
 	}
-	now := helmtime.Time{Time: time.Now()}
+	now := helmtime.Now() // for people
 	return &release.Release{
 		Name: h.release, Namespace: h.namespace, Chart: chart, Config: r.Values, Manifest: made.Manifest,
 		Info: &release.Info{FirstDeployed: now, LastDeployed: now, Status: release.StatusDeployed, Description: description(r)},
