@@ -200,7 +200,7 @@ registryAddress: 127.0.0.1:$content_port
 EOF
 run agent init --config agent.yaml --channel "$deployments" --root plant/root.json --device press-07
 log_key=$(sed -n 's/^log key: //p' out)
-run publisher device add press-07 --log-key "$log_key" --channel "$deployments" --keys plant --passphrase-file passphrase
+run publisher device add press-07 --profile-type compose --log-key "$log_key" --channel "$deployments" --keys plant --passphrase-file passphrase
 deploy 1.0.0 --set "greeting=Hello, line 3" --set "port=$app_port"
 
 chapter "4. The device: refresh, verify, fetch, apply"
@@ -333,7 +333,7 @@ say "the device went back to 1.2.2 by itself, after judging it again; images go 
 chapter "10. A site without a network"
 sed "s|/state$|/state-08|; s|:$content_port|:$((content_port + 1))|" agent.yaml >agent-08.yaml
 run agent init --config agent-08.yaml --channel "$deployments" --root plant/root.json --device press-08
-run publisher device add press-08 --log-key "$(sed -n 's/^log key: //p' out)" --channel "$deployments" --keys plant --passphrase-file passphrase
+run publisher device add press-08 --profile-type compose --log-key "$(sed -n 's/^log key: //p' out)" --channel "$deployments" --keys plant --passphrase-file passphrase
 run publisher deploy hello@1.1.0 --set "greeting=Hello, line 4" --set "port=$((app_port + 1))" --device press-08 --channel "$deployments" --keys plant --passphrase-file passphrase
 run publisher copy "$releases" oci:stick --root acme-root.json --release hello@1.1.0
 run publisher copy "$deployments" oci:stick --root plant/root.json --device press-08

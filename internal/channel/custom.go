@@ -5,6 +5,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/consign-dev/consign/internal/margo"
+	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/strictjson"
 )
 
@@ -30,6 +32,9 @@ type DeviceCustom struct {
 	// LogKey is the C2SP note verifier key of the device's log, as it was
 	// enrolled.
 	LogKey string `json:"logKey,omitempty"`
+	// ProfileTypes are the types of profiles that the device applies, of
+	// [margo.AppliedTypes]; nil where they were not recorded.
+	ProfileTypes []string `json:"profileTypes,omitempty"`
 }
 
 // ParseReleaseCustom reads the custom object of a release target
@@ -38,7 +43,19 @@ type DeviceCustom struct {
 func ParseReleaseCustom(data []byte) (ReleaseCustom, error) { return parseCustom[ReleaseCustom](data) }
 
 // ParseDeviceCustom is [ParseReleaseCustom] for a device target.
-func ParseDeviceCustom(data []byte) (DeviceCustom, error) { return parseCustom[DeviceCustom](data) }
+func ParseDeviceCustom(data []byte) (DeviceCustom, error) {
+	c, err := parseCustom[DeviceCustom](data)
+	if err != nil {
+		return c, err
+	}
+	if err := margo.CheckAppliedTypes(c.ProfileTypes); err != nil {
+		return DeviceCustom{}, reason.New(reason.Malformed, "custom: profileTypes: %w", err)
+	}
+	if len(c.ProfileTypes) == 0 {
+		c.ProfileTypes = nil // a device that applies nothing is not enrolled
+	}
+	return c, nil
+}
 
 func parseCustom[T any](data []byte) (T, error) {
 	var read, none T

@@ -3,6 +3,7 @@ package channel_test
 import (
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,7 +27,15 @@ func TestCustomReadsBack(t *testing.T) {
 		t.Errorf("%+v, %v", c, err)
 	}
 	d, err := channel.ParseDeviceCustom([]byte(`{"logKey":"k"}`))
-	if err != nil || d.LogKey != "k" {
+	if err != nil || d.LogKey != "k" || d.ProfileTypes != nil {
+		t.Errorf("%+v, %v", d, err)
+	}
+	d, err = channel.ParseDeviceCustom([]byte(`{"logKey":"k","profileTypes":["helm","compose"]}`))
+	if err != nil || !slices.Equal(d.ProfileTypes, []string{"helm", "compose"}) {
+		t.Errorf("%+v, %v", d, err)
+	}
+	d, err = channel.ParseDeviceCustom([]byte(`{"profileTypes":[]}`))
+	if err != nil || d.ProfileTypes != nil {
 		t.Errorf("%+v, %v", d, err)
 	}
 	for _, none := range [][]byte{nil, []byte(`{}`)} {
@@ -58,7 +67,10 @@ func TestAttackT27CustomHasOneReading(t *testing.T) {
 			}
 		})
 	}
-	for _, in := range []string{`{"LogKey":"k"}`, `{"logKey":"k","LOGKEY":"l"}`, `{"logKey":"k","more":1}`} {
+	for _, in := range []string{
+		`{"LogKey":"k"}`, `{"logKey":"k","LOGKEY":"l"}`, `{"logKey":"k","more":1}`, `{"logKey":"k","profileTypes":["custom"]}`,
+		`{"logKey":"k","profileTypes":["Helm"]}`, `{"logKey":"k","profileTypes":["helm","helm"]}`, `{"logKey":"k","profileTypes":"helm"}`,
+	} {
 		if d, err := channel.ParseDeviceCustom([]byte(in)); !reason.Is(err, reason.Malformed) || d.LogKey != "" {
 			t.Errorf("%s: %+v, %v", in, d, err)
 		}
@@ -67,7 +79,7 @@ func TestAttackT27CustomHasOneReading(t *testing.T) {
 
 func FuzzParseCustom(f *testing.F) {
 	f.Add(sampleCustom(f))
-	f.Add([]byte(`{"logKey":"k"}`))
+	f.Add([]byte(`{"logKey":"k","profileTypes":["compose"]}`))
 	f.Add([]byte(`{"Evidence":[{"digest":"","SIZE":1}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		release, err := channel.ParseReleaseCustom(data)

@@ -3,7 +3,6 @@ package margo
 import (
 	"fmt"
 	"maps"
-	"strconv"
 	"strings"
 
 	"github.com/consign-dev/consign/internal/reason"
@@ -12,12 +11,11 @@ import (
 
 // NewDeploymentInput is what [NewDeployment] needs beside the package.
 type NewDeploymentInput struct {
-	ID          string // a UUID, the same for every deployment that replaces this one
-	Name        string // Kubernetes name
-	Namespace   string // Kubernetes namespace
-	DeviceID    string // one device
-	ProfileType string // "compose" or "helm"
-	ProfileID   string // needed only when the package has several of that type
+	ID        string // a UUID, the same for every deployment that replaces this one
+	Name      string // Kubernetes name
+	Namespace string // Kubernetes namespace
+	DeviceID  string // one device
+	ProfileID string // of the package's profiles, see [ApplicationDescription.ChooseProfile]
 	// Values are what the operator wrote, by parameter, as text; the elements
 	// of a list are separated by commas.
 	Values map[string]string
@@ -38,7 +36,7 @@ type NewDeploymentInput struct {
 // A value that is not allowed, or one that is missing, is refused with reason
 // deployment-mismatch.
 func NewDeployment(desc *ApplicationDescription, in NewDeploymentInput) ([]byte, error) {
-	profile, err := desc.profile(in.ProfileType, in.ProfileID)
+	profile, err := desc.profile(in.ProfileID)
 	if err != nil {
 		return nil, err
 	}
@@ -98,31 +96,6 @@ func (d *ApplicationDeployment) encode(desc *ApplicationDescription) ([]byte, er
 		return nil, err
 	}
 	return data, nil
-}
-
-func (d *ApplicationDescription) profile(profileType, id string) (*DeploymentProfile, error) {
-	var found []*DeploymentProfile
-	var ids []string
-	for i := range d.DeploymentProfiles {
-		p := &d.DeploymentProfiles[i]
-		if p.Type == profileType && (id == "" || p.ID == id) {
-			found, ids = append(found, p), append(ids, strconv.Quote(p.ID))
-		}
-	}
-	switch len(found) {
-	case 1:
-		return found[0], nil
-	case 0:
-		return nil, reason.New(reason.DeploymentMismatch, "the package has no profile of type %.40q%s", profileType, withID(id))
-	}
-	return nil, reason.New(reason.DeploymentMismatch, "the package has several profiles of type %s, name one: %s", profileType, strings.Join(ids, ", "))
-}
-
-func withID(id string) string {
-	if id == "" {
-		return ""
-	}
-	return fmt.Sprintf(" and id %.80q", id)
 }
 
 func mismatch(format string, args ...any) error {

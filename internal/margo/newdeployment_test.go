@@ -14,7 +14,7 @@ const someDigest = "sha256:00000000000000000000000000000000000000000000000000000
 func deploymentInput(profileType string) margo.NewDeploymentInput {
 	in := margo.NewDeploymentInput{
 		ID: "ad9b614e-8912-45f4-a523-372358765def", Name: "line-monitor", Namespace: "consign",
-		DeviceID: "gateway-1/press-07", ProfileType: profileType,
+		DeviceID: "gateway-1/press-07", ProfileID: "line-monitor-" + profileType,
 	}
 	in.Order.Bundle = margo.BundleRef{Channel: "acme", Version: "1.4.0", Digest: someDigest}
 	return in
@@ -65,7 +65,7 @@ func TestNewDeploymentRefuses(t *testing.T) {
 		"device":            {"", func(in *margo.NewDeploymentInput) { in.DeviceID = "gateway-1/*" }, reason.Malformed, "device id"},
 		"dots":              {"", func(in *margo.NewDeploymentInput) { in.DeviceID = "gateway-1/.." }, reason.Malformed, "device id"},
 		"id":                {"", func(in *margo.NewDeploymentInput) { in.ID = "1" }, reason.Malformed, "UUID"},
-		"type":              {"", func(in *margo.NewDeploymentInput) { in.ProfileType = "custom" }, reason.DeploymentMismatch, "no profile of type"},
+		"profile":           {"", func(in *margo.NewDeploymentInput) { in.ProfileID = "line-monitor-custom" }, reason.DeploymentMismatch, `no profile "line-monitor-custom": it has "line-monitor-helm" (helm), "line-monitor-compose" (compose)`},
 		"digest":            {"", func(in *margo.NewDeploymentInput) { in.Order.Bundle.Digest = "sha256:ab" }, reason.Malformed, "bundle.digest"},
 		"other version":     {"", func(in *margo.NewDeploymentInput) { in.Order.Bundle.Version = "1.5.0" }, reason.DeploymentMismatch, "version"},
 		"volumes":           {"", func(in *margo.NewDeploymentInput) { in.Order.OnRemove.Volumes = "burn" }, reason.Malformed, "neither keep nor delete"},

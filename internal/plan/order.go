@@ -20,6 +20,8 @@ import (
 type OrderInput struct {
 	Device  string
 	Release *verify.Release
+	// Profile is the id of the package's profile that New is of.
+	Profile string
 	Source  Source
 	// New is what would be signed, Old what stands in its place; nil for none.
 	New, Old *margo.ApplicationDeployment
@@ -42,7 +44,9 @@ type Order struct {
 	FromBundle digest.Digest `json:"fromBundle,omitempty"`
 	To         string        `json:"to"`
 	ToBundle   digest.Digest `json:"toBundle"`
-	Platform   string        `json:"platform"`
+	// Profile is the id of the package's profile, "" where none fits.
+	Profile  string `json:"profile,omitempty"`
+	Platform string `json:"platform"`
 
 	Parameters []ParameterChange `json:"parameters"`
 	Images     []ImageChange     `json:"images"`
@@ -98,6 +102,7 @@ func (in OrderInput) data() string {
 // in [Order.Policy].
 func OfOrder(ctx context.Context, in OrderInput, r Renderer) (*Order, error) {
 	out := newOrder(in.Device, in.Release)
+	out.Profile = in.Profile
 	if in.Platform.OS == "" {
 		images, err := listImages(ctx, in.Release.Bundle(), in.Source)
 		if err != nil {

@@ -208,7 +208,7 @@ func (in PackageInput) deployment(profile margo.DeploymentProfile) ([]byte, erro
 	}
 	return margo.NewDeployment(desc, margo.NewDeploymentInput{
 		ID: noDeployment, Name: "plan", Namespace: "consign", DeviceID: noDevice,
-		ProfileType: profile.Type, ProfileID: profile.ID, Values: values, Secrets: in.files(profile),
+		ProfileID: profile.ID, Values: values, Secrets: in.files(profile),
 		Order: margo.Order{Bundle: margo.BundleRef{Channel: noChannel, Version: in.Packed.Bundle.Version, Digest: string(in.Packed.Descriptor.Digest)}},
 	})
 }

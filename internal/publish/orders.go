@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 
@@ -120,20 +121,25 @@ func readSupplierRoot(file string) ([]byte, error) {
 }
 
 // AddDevice enrols a device: it gets a target of its own with nothing to run,
-// and its log key is recorded under the deploy role's signature.
-func (p *Publisher) AddDevice(ctx context.Context, repository, device, logKey string) error {
+// and its log key and the types of profiles that it applies are recorded under the
+// deploy role's signature. For a device that is enrolled already the types are
+// recorded anew; without any, those that are recorded stay.
+func (p *Publisher) AddDevice(ctx context.Context, repository, device, logKey string, profileTypes ...string) error {
 	if err := margo.CheckDeviceID(device); err != nil {
 		return err
 	}
 	if err := checkLogKey(device, logKey); err != nil {
 		return err
 	}
+	if err := margo.CheckAppliedTypes(profileTypes); err != nil {
+		return reason.New(reason.Malformed, "profile types of device %q: %w", device, err)
+	}
 	return p.change(ctx, repository, channel.KindDeployments, func(s *session) error {
-		return s.enrol(ctx, device, logKey)
+		return s.enrol(ctx, device, logKey, profileTypes)
 	})
 }
 
-func (s *session) enrol(ctx context.Context, device, logKey string) error {
+func (s *session) enrol(ctx context.Context, device, logKey string, profileTypes []string) error {
 	d, err := s.readDevice(ctx, device)
 	if err != nil && !errors.Is(err, tufclient.ErrNoTarget) {
 		return err
@@ -142,6 +148,9 @@ func (s *session) enrol(ctx context.Context, device, logKey string) error {
 		return reason.New(reason.Exists, "device %q is enrolled with log key %s: a new key is a new device, give it a new id", device, d.custom.LogKey)
 	}
 	d.custom.LogKey = logKey
+	if len(profileTypes) > 0 {
+		d.custom.ProfileTypes = profileTypes
+	}
 	return s.writeDevice(ctx, device, d)
 }
 
@@ -258,6 +267,9 @@ type DeployInput struct {
 	Version     string
 	// Device is the Margo id of the device.
 	Device string
+	// Profile is the id of the package's profile; "" for the one that fits the
+	// device, see [margo.ApplicationDescription.ChooseProfile].
+	Profile string
 	// Values are parameters as text; what is not named keeps its value, and the
 	// package's default the first time.
 	Values map[string]string
@@ -275,12 +287,14 @@ type DeployInput struct {
 
 // Deployed says what was ordered.
 type Deployed struct {
-	Device      string        `json:"device"`
-	Deployment  string        `json:"deployment"`
-	Application string        `json:"application"`
-	Version     string        `json:"version"`
-	Bundle      digest.Digest `json:"bundle"`
-	Replaces    string        `json:"replaces,omitempty"`
+	Device      string `json:"device"`
+	Deployment  string `json:"deployment"`
+	Application string `json:"application"`
+	Version     string `json:"version"`
+	// Profile is the id of the package's profile.
+	Profile  string        `json:"profile"`
+	Bundle   digest.Digest `json:"bundle"`
+	Replaces string        `json:"replaces,omitempty"`
 }
 
 // Deploy orders a released bundle for a device. The release is verified with
@@ -324,7 +338,7 @@ func (s *session) deploy(ctx context.Context, in DeployInput) (*Deployed, error)
 func (d *deviceState) order(in DeployInput, rel *verify.Release, channelName string, listed []margo.EvidenceRef, out *Deployed) error {
 	input := margo.NewDeploymentInput{
 		ID: uuid.NewString(), Name: deploymentName(in.Application), Namespace: "consign", DeviceID: in.Device,
-		ProfileType: "compose", Values: in.Values, Secrets: in.Secrets,
+		Values: in.Values, Secrets: in.Secrets,
 		Order: margo.Order{
 			Bundle:         margo.BundleRef{Channel: channelName, Version: in.Version, Digest: string(rel.Digest())},
 			AllowDowngrade: in.AllowDowngrade, Endorsements: listed,
@@ -333,18 +347,15 @@ func (d *deviceState) order(in DeployInput, rel *verify.Release, channelName str
 	if in.DeleteVolumes {
 		input.Order.OnRemove.Volumes = "delete"
 	}
-	at := len(d.deployments)
-	for n, old := range d.deployments {
-		if old.Spec.ApplicationID == in.Application {
-			at, input.ID, input.Previous = n, old.ID, map[string]any{}
-			for name, v := range old.Spec.Parameters {
-				input.Previous[name] = v.Value
-			}
-			if terms, err := old.Order(); err == nil {
-				out.Replaces, input.PreviousSecrets = terms.Bundle.Version, terms.Secrets
-			}
-		}
+	old := d.deploymentOf(in.Application)
+	if old != nil {
+		out.Replaces = inherit(&input, old)
 	}
+	profile, err := rel.Description().ChooseProfile(d.choice(in.Profile, old))
+	if err != nil {
+		return err
+	}
+	input.ProfileID, out.Profile = profile.ID, profile.ID
 	raw, err := margo.NewDeployment(rel.Description(), input)
 	if err != nil {
 		return err
@@ -357,8 +368,45 @@ func (d *deviceState) order(in DeployInput, rel *verify.Release, channelName str
 		return err
 	}
 	out.Deployment = deployment.ID
-	d.deployments = append(d.deployments[:at:at], append([]*margo.ApplicationDeployment{deployment}, d.deployments[min(at+1, len(d.deployments)):]...)...)
+	d.put(deployment)
 	return nil
+}
+
+func (d *deviceState) choice(profile string, old *margo.ApplicationDeployment) margo.ProfileChoice {
+	c := margo.ProfileChoice{ID: profile, Applied: d.custom.ProfileTypes}
+	if old != nil {
+		c.Previous = old.Spec.DeploymentProfile.Type
+	}
+	return c
+}
+
+// inherit gives an order what the one that it replaces has, and returns the
+// version of that.
+func inherit(input *margo.NewDeploymentInput, old *margo.ApplicationDeployment) string {
+	input.ID, input.Previous = old.ID, map[string]any{}
+	for name, v := range old.Spec.Parameters {
+		input.Previous[name] = v.Value
+	}
+	terms, err := old.Order()
+	if err != nil {
+		return ""
+	}
+	input.PreviousSecrets = terms.Secrets
+	return terms.Bundle.Version
+}
+
+// put replaces the deployment of the same application, or adds one.
+func (d *deviceState) put(deployment *margo.ApplicationDeployment) {
+	same := func(old *margo.ApplicationDeployment) bool {
+		return old.Spec.ApplicationID == deployment.Spec.ApplicationID
+	}
+	list := slices.Clone(d.deployments)
+	if at := slices.IndexFunc(list, same); at >= 0 {
+		list[at] = deployment
+	} else {
+		list = append(list, deployment)
+	}
+	d.deployments = list
 }
 
 // Undeploy takes an application out of a device's desired state. The device

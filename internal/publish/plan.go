@@ -97,7 +97,7 @@ func (s *session) planOrder(ctx context.Context, in PlanInput, device string, re
 		return plan.Refused(device, rel, err), nil
 	}
 	input := plan.OrderInput{
-		Device: device, Release: rel, Source: plan.Remote{Remote: gather.Remote{Repository: repo}},
+		Device: device, Release: rel, Profile: made.Profile, Source: plan.Remote{Remote: gather.Remote{Repository: repo}},
 		New: d.deploymentOf(in.Order.Application), Old: old, Platform: in.Platform,
 		Endorsements: gather.Remote{Repository: s.repo},
 	}

@@ -26,6 +26,7 @@ import (
 	"github.com/consign-dev/consign/internal/agent"
 	"github.com/consign-dev/consign/internal/audit"
 	"github.com/consign-dev/consign/internal/channel"
+	"github.com/consign-dev/consign/internal/margo"
 	"github.com/consign-dev/consign/internal/oci"
 	"github.com/consign-dev/consign/internal/pack"
 	"github.com/consign-dev/consign/internal/publish"
@@ -417,7 +418,8 @@ func (w *World) Deploy(device, version string, values map[string]string) string 
 	return w.DeployApp("hello", device, version, values)
 }
 
-// DeployApp orders a version of an application and returns the deployment's id.
+// DeployApp orders a version of an application, in the profile that fits the
+// device, and returns the deployment's id.
 func (w *World) DeployApp(application, device, version string, values map[string]string) string {
 	w.T.Helper()
 	done, err := w.Party("plant").Deploy(w.Context(), publish.DeployInput{
@@ -467,8 +469,16 @@ func (d *Device) programs() string {
 	return Programs(d.w.T)
 }
 
-// Device makes a device. engine may be "" for tests that never reach an engine.
+// Device makes a device that applies Compose profiles. engine may be "" for tests
+// that never reach an engine.
 func (w *World) Device(id, engine string) *Device {
+	w.T.Helper()
+	return w.DeviceFor(id, engine, margo.TypeCompose)
+}
+
+// DeviceFor is [World.Device] with the types of profiles that it is enrolled for;
+// none is an enrolment that does not say.
+func (w *World) DeviceFor(id, engine string, profileTypes ...string) *Device {
 	w.T.Helper()
 	cfg := agent.DefaultConfig()
 	cfg.StateDir = filepath.Join(w.Dir, "device-"+id)
@@ -483,7 +493,7 @@ func (w *World) Device(id, engine string) *Device {
 	w.Must(err)
 	identity, err := agent.Init(w.Context(), cfg, agent.InitInput{Device: id, Channel: w.Deployments, Root: root, Now: w.Now})
 	w.Must(err)
-	w.Must(w.Party("plant").AddDevice(w.Context(), w.Deployments, id, identity.LogKey))
+	w.Must(w.Party("plant").AddDevice(w.Context(), w.Deployments, id, identity.LogKey, profileTypes...))
 	return &Device{w: w, ID: id, Config: cfg, LogKey: identity.LogKey}
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/consign-dev/consign/internal/cli"
+	"github.com/consign-dev/consign/internal/margo"
 	"github.com/consign-dev/consign/internal/publish"
 )
 
@@ -44,20 +45,25 @@ func deviceCommand(g *globals) *cobra.Command {
 	cmd := &cobra.Command{Use: "device", Short: "enrol devices", Example: "  publisher device add press-07 --channel registry.example/plant/deployments --log-key KEY"}
 	var f channelFlags
 	var logKey string
+	var types []string
 	add := &cobra.Command{
-		Use:     "add DEVICE --channel REPOSITORY --log-key KEY",
-		Short:   "enrol a device, recording the log key that \"agent init\" printed",
-		Example: "  publisher device add press-07 --channel registry.example/plant/deployments --log-key 'consign.dev/device/press-07+...'",
+		Use:   "add DEVICE --channel REPOSITORY --log-key KEY",
+		Short: "enrol a device, recording the log key that \"agent init\" printed",
+		Long: `Add gives a device a place in the channel and records, signed, its log key and
+the types of profiles that it applies. "publisher deploy" chooses by them which
+profile of a package the device gets. Add the device again, with the same log key,
+to record other types.`,
+		Example: "  publisher device add press-07 --profile-type compose --channel registry.example/plant/deployments --log-key 'consign.dev/device/press-07+...'",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := f.publisher(cmd, g, nil)
 			if err != nil {
 				return err
 			}
-			if err := p.AddDevice(cmd.Context(), f.channel, args[0], logKey); err != nil {
+			if err := p.AddDevice(cmd.Context(), f.channel, args[0], logKey, types...); err != nil {
 				return err
 			}
-			return cli.Out(cmd).Print(map[string]string{"device": args[0], "logKey": logKey}, func(w io.Writer) {
+			return cli.Out(cmd).Print(enrolled{args[0], logKey, types}, func(w io.Writer) {
 				fmt.Fprintf(w, "device %s is enrolled\n", cli.Safe(args[0]))
 			})
 		},
@@ -65,8 +71,16 @@ func deviceCommand(g *globals) *cobra.Command {
 	f.addFlags(add, true)
 	add.Flags().StringVar(&logKey, "log-key", "", "the device's log `KEY`, as \"agent init\" printed it")
 	_ = add.MarkFlagRequired("log-key")
+	add.Flags().StringSliceVar(&types, "profile-type", nil, "`TYPE` of profiles that the device applies, compose or helm; repeatable (without it what is recorded stays)")
+	_ = add.RegisterFlagCompletionFunc("profile-type", cobra.FixedCompletions(margo.AppliedTypes, cobra.ShellCompDirectiveNoFileComp))
 	cmd.AddCommand(add)
 	return cmd
+}
+
+type enrolled struct {
+	Device       string   `json:"device"`
+	LogKey       string   `json:"logKey"`
+	ProfileTypes []string `json:"profileTypes,omitempty"`
 }
 
 func deployCommand(g *globals) *cobra.Command {
@@ -80,6 +94,10 @@ func deployCommand(g *globals) *cobra.Command {
 		Long: `Deploy verifies the release with the channel's own policy, exactly as a device
 will, writes a Margo ApplicationDeployment for each device and signs it with the
 deploy key. Parameters that are not set keep the value that the device has.
+
+Of the package's profiles a device gets the only one of a type that it is enrolled
+for, see "publisher device add". Where several fit, the type that it has stays; else
+--profile says which.
 
 The value of a parameter that the package marks as secret never travels: NAME in
 --secret PARAMETER=NAME is a file in the device's /etc/consign/secrets, mode 0600.`,
@@ -111,11 +129,16 @@ The value of a parameter that the package marks as secret never travels: NAME in
 	f.addFlags(cmd, true)
 	cmd.Flags().StringArrayVar(&devices, "device", nil, "device `ID`; repeatable")
 	_ = cmd.MarkFlagRequired("device")
+	addProfileFlag(cmd, &in.Profile)
 	values.addFlags(cmd)
 	cmd.Flags().StringArrayVar(&endorsements, "endorsement", nil, "list the evidence in `FILE`, as \"publisher endorse\" writes it, with the order; repeatable")
 	cmd.Flags().BoolVar(&in.AllowDowngrade, "allow-downgrade", false, "let the device go below the highest version it ran (never below the policy's minimum)")
 	cmd.Flags().BoolVar(&in.DeleteVolumes, "delete-volumes-on-remove", false, "when the deployment is removed, delete its data, if the policy agrees")
 	return cmd
+}
+
+func addProfileFlag(cmd *cobra.Command, profile *string) {
+	cmd.Flags().StringVar(profile, "profile", "", "`ID` of the package's profile, where several fit the device")
 }
 
 func deployAll(cmd *cobra.Command, p *publish.Publisher, in publish.DeployInput, devices []string) error {
@@ -133,7 +156,7 @@ func deployAll(cmd *cobra.Command, p *publish.Publisher, in publish.DeployInput,
 	}
 	return cli.Out(cmd).Print(map[string]any{"deployed": done}, func(w io.Writer) {
 		for _, d := range done {
-			fmt.Fprintf(w, "device %s: %s %s ordered (deployment %s)\n", cli.Safe(d.Device), d.Application, d.Version, d.Deployment)
+			fmt.Fprintf(w, "device %s: %s %s ordered as %s (deployment %s)\n", cli.Safe(d.Device), d.Application, d.Version, cli.Safe(d.Profile), d.Deployment)
 		}
 	})
 }

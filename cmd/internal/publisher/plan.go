@@ -72,6 +72,7 @@ judged, too.`,
 	f.values.addFlags(cmd)
 	cmd.Flags().BoolVar(&f.show, "show-values", false, "print the values of parameters that an order would change, not just their names")
 	cmd.Flags().StringArrayVar(&f.devices, "device", nil, "device `ID` of an order; repeatable")
+	addProfileFlag(cmd, &f.order.Profile)
 	cmd.Flags().StringVar(&f.channel.channel, "channel", "", "`REPOSITORY` of the channel: of deployments with --device, else of releases")
 	cmd.Flags().StringVar(&f.channel.keys, "keys", "", "`DIRECTORY` with the channel's root.json; keys are not needed (default ~/.config/consign/keys/<channel>)")
 	cmd.Flags().BoolVar(&f.order.AllowDowngrade, "allow-downgrade", false, "as for deploy")
@@ -82,7 +83,7 @@ judged, too.`,
 // The flags that are of use with one form only.
 var (
 	packageFlags  = append([]string{"policy", "image", "locked", "key", "signing-config"}, evidenceFlags...)
-	orderFlags    = []string{"keys", "show-values", "allow-downgrade", "delete-volumes-on-remove"}
+	orderFlags    = []string{"keys", "profile", "show-values", "allow-downgrade", "delete-volumes-on-remove"}
 	evidenceFlags = []string{"identity-token", "identity-token-command", "provenance", "sbom", "attestation", "signature"}
 )
 

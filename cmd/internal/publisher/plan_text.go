@@ -135,9 +135,9 @@ func (planText) ofOrders(p *publish.Planned) func(io.Writer) {
 
 func (t planText) order(o *plan.Order) {
 	if o.From == "" {
-		t.line("device %s: first installation of %s, for %s", o.Device, o.To, o.Platform)
+		t.line("device %s: first installation of %s%s, for %s", o.Device, o.To, as(o), o.Platform)
 	} else {
-		t.line("device %s: from %s to %s, for %s", o.Device, o.From, o.To, o.Platform)
+		t.line("device %s: from %s to %s%s, for %s", o.Device, o.From, o.To, as(o), o.Platform)
 	}
 	for _, p := range o.Parameters {
 		kind := "parameter"
@@ -175,6 +175,14 @@ func (t planText) order(o *plan.Order) {
 		t.line("  ! %s", o.Data)
 	}
 	t.judgement("the device", o.Policy)
+}
+
+// as is the profile that an order is of, if one fits.
+func as(o *plan.Order) string {
+	if o.Profile == "" {
+		return ""
+	}
+	return " as " + o.Profile
 }
 
 func orNone(text string) string {
