@@ -101,7 +101,7 @@ release() {
   local version=$1 dir=package-$1
   cp -r "$root/examples/hello/package" "$dir"
   rm -rf "$dir/images" "$dir/consign.lock"
-  sed -i "s/1\.0\.0/$version/" "$dir/margo.yaml" "$dir/components/hello-stack/compose.yaml"
+  sed -i "s/1\.0\.0/$version/" "$dir/margo.yaml" "$dir/components/hello-stack/compose.yaml" "$dir/components/hello-chart/Chart.yaml"
   (cd "$root" && go build -trimpath -buildvcs=false -ldflags "-s -w -buildid=$version" -o "$work/hello" ./examples/hello)
   (cd "$root" && go run -buildvcs=false ./tools/mkimage -binary "$work/hello" -out "$work/$dir/images" \
     -ref "localhost/hello:$version" -platform "linux/$(go env GOARCH)" -env "VERSION=$version") >/dev/null
@@ -182,7 +182,7 @@ say "an OCI registry serves $work/registry on $registry; nobody trusts it"
 chapter "2. The supplier: a release channel, and an application in it"
 run publisher channel init "$releases" --kind releases --keys acme --passphrase-file passphrase
 release 1.0.0
-say "built a static web service into an image of its own; the package is a margo.yaml and a compose.yaml"
+say "built a static web service into an image of its own; the package is a margo.yaml, a compose.yaml and a chart"
 publish 1.0.0
 
 chapter "3. The operator: a deployment channel, a policy, a device, an order"

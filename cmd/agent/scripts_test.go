@@ -90,7 +90,7 @@ type operator struct {
 func (o *operator) enrol(ts *testscript.TestScript, _ bool, args []string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	ts.Check(o.w.Party("plant").AddDevice(context.Background(), o.w.Deployments, args[0], args[1]))
+	ts.Check(o.w.Party("plant").AddDevice(context.Background(), o.w.Deployments, args[0], args[1], "compose"))
 }
 
 // order is the script command "order DEVICE VERSION".

@@ -76,7 +76,7 @@ func TestPackageIsValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if desc.ID != "hello" || len(desc.DeploymentProfiles) != 1 {
+	if desc.ID != "hello" || len(desc.DeploymentProfiles) != 2 {
 		t.Errorf("unexpected package: %+v", desc)
 	}
 }

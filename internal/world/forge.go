@@ -29,7 +29,7 @@ func (w *World) PublishForged(party, version string, f Forgery) digest.Digest {
 	w.T.Helper()
 	layout, err := oci.CreateLayout(filepath.Join(w.Dir, "layout-"+party+"-"+version))
 	w.Must(err)
-	packed, err := pack.Pack(w.Context(), pack.Options{Dir: w.Package(version, nil), Out: layout, Client: w.client})
+	packed, err := pack.Pack(w.Context(), w.PackOptions(w.Package(version, nil), layout))
 	w.Must(err)
 	if f.Description != nil {
 		w.describe(layout, &packed, f.Description)

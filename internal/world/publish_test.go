@@ -31,7 +31,9 @@ func TestPublishAgain(t *testing.T) {
 		w.Must(err)
 		client, err := oci.NewClient(oci.Options{DockerConfig: filepath.Join(w.Dir, "docker.json")})
 		w.Must(err)
-		packed, err := pack.Pack(w.Context(), pack.Options{Dir: dir, Out: layout, Client: client})
+		options := w.PackOptions(dir, layout)
+		options.Client = client
+		packed, err := pack.Pack(w.Context(), options)
 		w.Must(err)
 		p := w.Party("acme")
 		return p.Publish(w.Context(), publish.PublishInput{Channel: w.Releases, Layout: layout, Packed: packed, SigningKey: p.Keys.SigningKey()})

@@ -119,6 +119,7 @@ func wantRefusal(t *testing.T, err error, code reason.Code, says string) {
 // put makes a package of the shape in the place of the example's component.
 func (s shape) put(w *world.World, version string) func(dir string) {
 	return func(dir string) {
+		w.WithoutChart(dir)
 		w.Edit(filepath.Join(dir, "margo.yaml"), "id: hello\n", "id: "+s.name+"\n")
 		component := filepath.Join(dir, "components", "hello-stack")
 		w.Must(os.RemoveAll(component))

@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"context"
 	"crypto"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -24,6 +26,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/consign-dev/consign/internal/agent"
+	"github.com/consign-dev/consign/internal/apply"
 	"github.com/consign-dev/consign/internal/audit"
 	"github.com/consign-dev/consign/internal/channel"
 	"github.com/consign-dev/consign/internal/margo"
@@ -49,6 +52,8 @@ type World struct {
 	Applications []string
 	// Rules are further YAML of the policy for an application, such as its grants.
 	Rules map[string]string
+	// ComposeOnly leaves the chart out of what is published, see [World.WithoutChart].
+	ComposeOnly bool
 	// Keyless signs what a party publishes in the place of its key; nil for the key.
 	Keyless *sign.Keyless
 	// Attest makes the statements that are attached to what a party publishes, given
@@ -351,8 +356,11 @@ func (w *World) Package(version string, edit func(dir string)) string {
 	w.Must(os.RemoveAll(dir))
 	w.Must(os.CopyFS(dir, os.DirFS(filepath.Join(Root(), "examples", "hello", "package"))))
 	w.Must(os.RemoveAll(filepath.Join(dir, "images")))
-	for _, file := range []string{"margo.yaml", "components/hello-stack/compose.yaml"} {
+	for _, file := range []string{"margo.yaml", "components/hello-stack/compose.yaml", "components/hello-chart/Chart.yaml"} {
 		w.Edit(filepath.Join(dir, file), "1.0.0", version)
+	}
+	if w.ComposeOnly {
+		w.WithoutChart(dir)
 	}
 	mk := exec.Command(filepath.Join(tools, "mkimage"), "-binary", filepath.Join(tools, "hello"), "-out", filepath.Join(dir, "images"),
 		"-ref", "localhost/hello:"+version, "-platform", "linux/"+runtime.GOARCH, "-env", "VERSION="+version)
@@ -363,6 +371,23 @@ func (w *World) Package(version string, edit func(dir string)) string {
 		edit(dir)
 	}
 	return dir
+}
+
+// WithoutChart takes the chart out of a package directory of hello, for tests
+// that change the only profile or the only component of a package.
+func (w *World) WithoutChart(dir string) {
+	w.T.Helper()
+	w.Must(os.RemoveAll(filepath.Join(dir, "components", "hello-chart")))
+	file := filepath.Join(dir, "margo.yaml")
+	data, err := os.ReadFile(file)
+	w.Must(err)
+	head, rest, found := strings.Cut(string(data), "  - type: helm\n")
+	_, rest, ends := strings.Cut(rest, "# A parameter reaches")
+	target := regexp.MustCompile(`      - pointer: [a-z.]+\n        components: \["hello-chart"\]\n`)
+	if !found || !ends || len(target.FindAllString(rest, -1)) != 2 {
+		w.T.Fatalf("%s is not the example's:\n%s", file, data)
+	}
+	w.Must(os.WriteFile(file, []byte(head+"# A parameter reaches"+target.ReplaceAllString(rest, "")), 0o600))
 }
 
 // Edit replaces text in a file, which must contain it.
@@ -389,13 +414,29 @@ func (w *World) TryPublish(party, version string, edit func(dir string)) (digest
 	w.T.Helper()
 	layout, err := oci.CreateLayout(filepath.Join(w.Dir, "layout-"+party+"-"+version))
 	w.Must(err)
-	packed, err := pack.Pack(w.Context(), pack.Options{Dir: w.Package(version, edit), Out: layout, Client: w.client})
+	packed, err := pack.Pack(w.Context(), w.PackOptions(w.Package(version, edit), layout))
 	if err != nil {
 		return "", err
 	}
 	p := w.Party(party)
 	_, err = p.Publish(w.Context(), publish.PublishInput{Channel: w.Releases, Layout: layout, Packed: packed, SigningKey: p.Keys.SigningKey(), Keyless: w.Keyless, Attestations: w.attestations(packed.Descriptor.Digest), Policy: w.Asked})
 	return packed.Descriptor.Digest, err
+}
+
+// PackOptions pack a package directory with the programs that a publisher has.
+func (w *World) PackOptions(dir string, out *oci.Layout) pack.Options {
+	return pack.Options{Dir: dir, Out: out, Client: w.client, ChartImages: w.chartImages}
+}
+
+// chartImages renders a chart as the publisher program does. The program is looked
+// for when there is a chart.
+func (w *World) chartImages(ctx context.Context, chart []byte, values map[string]json.RawMessage) ([]string, error) {
+	helm, err := apply.NewProgram(filepath.Join(Programs(w.T), "applier-helm"))
+	if err != nil {
+		return nil, err
+	}
+	c := apply.Chart{Program: helm, Capabilities: apply.AnyCluster}
+	return c.Images(ctx, chart, values)
 }
 
 // attestations are the statements of Attest, read from files as a publisher does.

@@ -49,6 +49,9 @@ func (c compose) Engine() string { return c.address }
 const stack = "components/hello-stack/compose.yaml"
 
 func (c compose) Give(w *world.World, dir string, trait applytest.Trait) {
+	if slices.Contains([]applytest.Trait{applytest.Secret, applytest.Pair, applytest.SickPair}, trait) {
+		w.WithoutChart(dir) // what is changed of margo.yaml is of the one profile
+	}
 	switch trait {
 	case applytest.Sick:
 		c.sicken(w, filepath.Join(dir, stack))

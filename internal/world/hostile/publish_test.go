@@ -16,7 +16,7 @@ func TestHostilePublish(t *testing.T) {
 	s := newScene(t)
 	layout, err := oci.CreateLayout(filepath.Join(t.TempDir(), "layout"))
 	s.Must(err)
-	packed, err := pack.Pack(s.Context(), pack.Options{Dir: s.Package("1.1.0", nil), Out: layout, Client: s.Client()})
+	packed, err := pack.Pack(s.Context(), s.PackOptions(s.Package("1.1.0", nil), layout))
 	s.Must(err)
 	release := func(l oci.Limits) error {
 		p := s.Party("acme")
