@@ -50,9 +50,9 @@ func Kubeconfig(t testing.TB) string {
 	return file(t, "kubeconfig")
 }
 
-// kubectl is the program of the cluster's version, without a namespace. Its
-// environment is free of proxies and of a user's own clusters.
-func kubectl(t testing.TB, args ...string) *exec.Cmd {
+// Command is kubectl of the cluster's version, without a namespace. Its environment
+// is free of proxies and of a user's own clusters.
+func Command(t testing.TB, args ...string) *exec.Cmd {
 	t.Helper()
 	config, tools := Kubeconfig(t), os.Getenv("CONSIGN_KUBE_BIN")
 	if tools == "" {

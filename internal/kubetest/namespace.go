@@ -59,13 +59,13 @@ func (n *Namespace) Kubectl(args ...string) string {
 // if it does.
 func (n *Namespace) TryKubectl(args ...string) (string, error) {
 	n.t.Helper()
-	return output(kubectl(n.t, append([]string{"--namespace", n.Name}, args...)...))
+	return output(Command(n.t, append([]string{"--namespace", n.Name}, args...)...))
 }
 
 // Apply gives the cluster objects, in YAML or JSON.
 func (n *Namespace) Apply(manifest string) {
 	n.t.Helper()
-	cmd := kubectl(n.t, "--namespace", n.Name, "apply", "--filename", "-")
+	cmd := Command(n.t, "--namespace", n.Name, "apply", "--filename", "-")
 	cmd.Stdin = strings.NewReader(manifest)
 	if out, err := output(cmd); err != nil {
 		n.t.Fatalf("kubectl apply: %v: %s\n%s", err, out, manifest)

@@ -44,7 +44,13 @@ type compose struct {
 	docker  *client.Client
 }
 
-func (c compose) Engine() string { return c.address }
+func (c compose) Device(w *world.World, id string) *world.Device { return w.Device(id, c.address) }
+
+func (c compose) Address(_ *testing.T, _, port string) string { return "127.0.0.1:" + port }
+
+func (c compose) Applier() string { return "applier-compose" }
+
+func (c compose) Acts() string { return "engine.up" }
 
 const stack = "components/hello-stack/compose.yaml"
 

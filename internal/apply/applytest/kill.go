@@ -30,7 +30,7 @@ func stoppable() (string, error) {
 		if faults.dir, faults.err = os.MkdirTemp("", "consign-faults-"); faults.err != nil {
 			return
 		}
-		faults.err = world.Build(faults.dir, "faults", "./cmd/agent", "./cmd/applier-compose")
+		faults.err = world.Build(faults.dir, "faults", "./cmd/agent", "./cmd/applier-compose", "./cmd/applier-helm")
 	})
 	return faults.dir, faults.err
 }
@@ -113,7 +113,7 @@ func (s *site) trace(bin string) []string {
 			out = append(out, fmt.Sprintf("%s:%d", point, passed[point]))
 		}
 	}
-	if !slices.Contains(out, "engine.up") || !slices.Contains(out, "audit.append") {
+	if !slices.Contains(out, s.k.Acts()) || !slices.Contains(out, "audit.append") {
 		s.Fatalf("the cycle passed only %q", out)
 	}
 	return out
@@ -134,8 +134,8 @@ func (s *site) agent(bin string, env ...string) error {
 func (s *site) command(bin string, env ...string) *exec.Cmd {
 	s.Helper()
 	config := filepath.Join(s.TempDir(), "agent.yaml")
-	text := fmt.Sprintf("stateDir: %s\nengine: %s\nregistryAddress: %s\ndockerConfig: %s\n",
-		s.d.Config.StateDir, s.d.Config.Engine, s.d.Config.RegistryAddress, s.d.Config.DockerConfig)
+	text := fmt.Sprintf("stateDir: %s\nengine: %q\nkubeconfig: %q\nregistryAddress: %s\ndockerConfig: %s\n",
+		s.d.Config.StateDir, s.d.Config.Engine, s.d.Config.Kubeconfig, s.d.Config.RegistryAddress, s.d.Config.DockerConfig)
 	s.w.Must(os.WriteFile(config, []byte(text), 0o600))
 	cmd := exec.Command(filepath.Join(bin, "agent"), "sync", "--config", config)
 	cmd.Env = append(os.Environ(), env...)
