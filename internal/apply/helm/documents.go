@@ -1,18 +1,14 @@
 package helm
 
 import (
-	"bytes"
-	"encoding/json"
-	"maps"
+	"iter"
 	"path"
 	"regexp"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
+	parser "go.yaml.in/yaml/v2" // the one that sigs.k8s.io/yaml wraps, for kubectl and Helm
 	"go.yaml.in/yaml/v3"
-	"helm.sh/helm/v3/pkg/releaseutil"
-	k8syaml "sigs.k8s.io/yaml"
 
 	"github.com/consign-dev/consign/internal/apply/task"
 	"github.com/consign-dev/consign/internal/reason"
@@ -37,21 +33,9 @@ func parseFile(file, text string) ([]*object, error) {
 	if strings.TrimSpace(text) == "" || path.Base(file) == notes {
 		return nil, nil
 	}
-	split := releaseutil.SplitManifests(text)
-	names := slices.Collect(maps.Keys(split))
-	slices.SortFunc(names, func(a, b string) int {
-		order := releaseutil.BySplitManifestsOrder{a, b}
-		switch {
-		case order.Less(0, 1):
-			return -1
-		case order.Less(1, 0):
-			return 1
-		}
-		return 0
-	})
 	var list []*object
-	for _, name := range names {
-		raw, err := parseDocument(split[name])
+	for document := range documents(text) {
+		raw, err := parseDocument(document)
 		if err != nil {
 			return nil, reason.Wrap(reason.Render, errAt(file, err))
 		}
@@ -66,6 +50,35 @@ func parseFile(file, text string) ([]*object, error) {
 	}
 	return list, nil
 }
+
+// documents splits a rendered template as Helm's releaseutil.SplitManifests does: at
+// a --- that begins the text or a line, with all white space around it.
+func documents(text string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		text, begin := strings.TrimSpace(text), 0
+		for at := 0; ; at++ {
+			next := strings.Index(text[at:], "---")
+			if next < 0 {
+				break
+			}
+			at += next
+			if at > 0 && (at == begin || text[at-1] != '\n') {
+				continue // what one separator has taken is not there for the next
+			}
+			if document := text[begin:at]; strings.Trim(document, blank) != "" && !yield(strings.TrimSpace(document)) {
+				return
+			}
+			begin = len(text) - len(strings.TrimLeft(text[at+len("---"):], blank))
+			at = begin - 1
+		}
+		if begin < len(text) {
+			yield(strings.TrimSpace(text[begin:]))
+		}
+	}
+}
+
+// blank is what a regular expression of Go's takes for white space.
+const blank = "\t\n\f\r "
 
 // another is where a second document begins or the first ends, for any of the
 // characters that YAML takes for the end of a line. A reader would silently stop
@@ -92,55 +105,22 @@ func parseDocument(text string) (map[string]any, error) {
 			return nil, err
 		}
 	}
-	data, err := k8syaml.YAMLToJSONStrict([]byte(text))
-	if err != nil {
+	var tree any
+	if err := parser.UnmarshalStrict([]byte(text), &tree); err != nil {
 		return nil, reason.New(reason.Render, "not YAML: %.300v", err)
 	}
-	if string(data) == "null" {
+	if tree == nil {
 		return nil, nil
 	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber()
-	var tree any
-	if err := dec.Decode(&tree); err != nil {
-		return nil, reason.New(reason.Render, "%.300v", err)
+	tree, err := asJSON(tree, 0)
+	if err != nil {
+		return nil, err
 	}
 	object, ok := tree.(map[string]any)
 	if !ok {
 		return nil, reason.New(reason.Render, "not a Kubernetes object")
 	}
-	if _, err := withoutNull(object, 0); err != nil {
-		return nil, err
-	}
 	return object, nil
-}
-
-// withoutNull takes the keys out whose value is null, which in Kubernetes means
-// that they are not there. In a list null stands for nothing.
-func withoutNull(v any, depth int) (any, error) {
-	if depth > maxDepth {
-		return nil, reason.New(reason.TooLarge, "nested deeper than %d", maxDepth)
-	}
-	switch v := v.(type) {
-	case map[string]any:
-		for key, child := range v {
-			if child == nil {
-				delete(v, key)
-			} else if _, err := withoutNull(child, depth+1); err != nil {
-				return nil, err
-			}
-		}
-	case []any:
-		for _, child := range v {
-			if child == nil {
-				return nil, reason.New(reason.Render, "a list has an empty element")
-			}
-			if _, err := withoutNull(child, depth+1); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return v, nil
 }
 
 // checkAliases refuses a document that becomes much more than it is.

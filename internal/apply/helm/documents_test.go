@@ -4,12 +4,17 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"maps"
 	"reflect"
+	"slices"
+	"sort"
 	"strings"
 	"testing"
 
+	"helm.sh/helm/v3/pkg/releaseutil"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
+	k8syaml "sigs.k8s.io/yaml"
 
 	"github.com/consign-dev/consign/internal/reason"
 )
@@ -75,6 +80,82 @@ func TestNullMeansAbsent(t *testing.T) {
 	}
 	if got, _ := json.Marshal(raw); string(got) != `{"apiVersion":"v1","kind":"X","metadata":{"name":"x"},"spec":{"b":{}}}` {
 		t.Errorf("got %s", got)
+	}
+}
+
+func TestKeysThatBecomeOne(t *testing.T) {
+	for _, text := range []string{"a: 1\na: 2", "1: a\n'1': b", "true: a\n'true': b", "on: a\nyes: b", "1: ~\n'1': b", "!!binary aGk=: a\nhi: b", ".5: a\n'0.5': b"} {
+		if raw, err := parseDocument(text); !reason.Is(err, reason.Render) {
+			t.Errorf("%q: %v, %v", text, raw, err)
+		}
+	}
+}
+
+// helms is Helm's way to split a file.
+func helms(text string) []string {
+	split := releaseutil.SplitManifests(text)
+	names := slices.Collect(maps.Keys(split))
+	sort.Sort(releaseutil.BySplitManifestsOrder(names))
+	var list []string
+	for _, name := range names {
+		list = append(list, split[name])
+	}
+	return list
+}
+
+func FuzzDocuments(f *testing.F) {
+	for _, text := range []string{
+		"", "---", "---\n---", "a\n---\nb", "a\n ---\nb", " \n---a\n\n---  \nb\n---", "--- ---\n---", "----\n----", "a---\n---\t\n\v\n---\nb",
+		"\u0085\n---\n\u00a0\n---\nx", "a\r\n---\r\nb\r---\r", "---\n\n---\n\n---x",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if got, want := slices.Collect(documents(text)), helms(text); !slices.Equal(got, want) {
+			t.Errorf("%q: split as %q, by Helm as %q", text, got, want)
+		}
+	})
+}
+
+// What we make of a document is what kubectl and Helm make of it, but for keys that
+// become one, of which they take either, and for what Kubernetes would refuse.
+func FuzzParseDocument(f *testing.F) {
+	f.Add("a: {<<: {b: 1}, 2: c, 0.1: d, true: ~}\ne: [1, 0x10, 1_0, .5, 1e3, 18446744073709551615, -9223372036854775808]")
+	f.Add("a: !!binary //8=\n!!binary /w==: b\nc: !!float 3\nd: 2001-01-01\ne: \"\\ud83d\\ude00 \\u2028<&>\"")
+	f.Add("? .inf\n: 1\n? -.inf\n: 2\n? 1e30\n: 3\n? 0x7fffffffffffffff\n: 4\n? null\n: 5\n")
+	f.Add("a: .nan")
+	f.Fuzz(func(t *testing.T, text string) {
+		got, err := parseDocument(text)
+		if err != nil {
+			return
+		}
+		data, err := k8syaml.YAMLToJSONStrict([]byte(text))
+		if err != nil {
+			t.Fatalf("%q is %v, and is refused by the library: %v", text, got, err)
+		}
+		var want map[string]any
+		dec := json.NewDecoder(bytes.NewReader(data))
+		dec.UseNumber()
+		if err := dec.Decode(&want); err != nil {
+			t.Fatal(err)
+		}
+		if deleteNull(want); !reflect.DeepEqual(got, want) {
+			t.Errorf("%q is %v, by the library %v", text, got, want)
+		}
+	})
+}
+
+func deleteNull(v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		maps.DeleteFunc(v, func(_ string, child any) bool { return child == nil })
+		for _, child := range v {
+			deleteNull(child)
+		}
+	case []any:
+		for _, child := range v {
+			deleteNull(child)
+		}
 	}
 }
 
