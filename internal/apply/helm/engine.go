@@ -70,8 +70,8 @@ func (s *source) prepare(in task.ChartImagesInput, given *node, caps *chartutil.
 	if s.top, err = chartutil.ToRenderValuesWithSchemaValidation(s.chart, s.ordered, release, caps, true); err != nil {
 		return reason.New(reason.Render, "values: %.500v", err)
 	}
-	s.top["Values"] = copied(map[string]any(s.top["Values"].(chartutil.Values)))
-	return checkSchema(s.chart, s.top["Values"].(map[string]any))
+	s.top["Values"] = copied(s.top["Values"])
+	return checkSchema(s.chart, s.top["Values"].(chartutil.Values))
 }
 
 var apiVersion = regexp.MustCompile(`^[a-z0-9.-]{1,253}(/[A-Za-z0-9.-]{1,63}){0,2}$`)
@@ -96,29 +96,13 @@ func capabilities(in task.Capabilities) (*chartutil.Capabilities, error) {
 	return caps, nil
 }
 
-// render runs the templates once. They see values of their own: a template may
-// write into them.
+// render runs the templates once.
 func (s *source) render() (map[string]string, error) {
-	top := chartutil.Values{}
-	for key, v := range s.top {
-		top[key] = v
-	}
-	top["Values"] = chartutil.Values(copied(s.top["Values"]).(map[string]any))
-	top["Release"] = copied(s.top["Release"])
-	files, err := engine.RenderWithClientProvider(s.chart, top, noCluster{})
+	files, err := engine.RenderWithClientProvider(s.chart, s.top, noCluster{})
 	if err != nil {
 		return nil, reason.New(reason.Render, "%.1000v", err)
 	}
 	return files, nil
-}
-
-// renderOther runs the templates a second time, at another time of the world.
-// The chart is of no use afterwards.
-func (s *source) renderOther() (map[string]string, error) {
-	for _, c := range s.found.clocks {
-		c.shift()
-	}
-	return s.render()
 }
 
 // noCluster is what lookup finds: Helm's own way without a cluster is to find
@@ -127,24 +111,4 @@ type noCluster struct{}
 
 func (noCluster) GetClientFor(string, string) (dynamic.NamespaceableResourceInterface, bool, error) {
 	return nil, false, errors.New("lookup: a render sees no cluster")
-}
-
-// copied is a deep copy of a tree of values.
-func copied(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for key, child := range v {
-			out[key] = copied(child)
-		}
-		return out
-	case []any:
-		out := make([]any, len(v))
-		for i, child := range v {
-			out[i] = copied(child)
-		}
-		return out
-	default:
-		return v
-	}
 }

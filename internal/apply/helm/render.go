@@ -6,6 +6,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
 
@@ -81,18 +82,17 @@ func checkImages(in task.ChartImagesInput) error {
 // twice renders the chart two times and returns the objects of the first, with
 // the fields in which the second differs.
 func (s *source) twice() (list []*object, tests []string, varying []*field, err error) {
-	first, err := s.render()
-	if err != nil {
+	sources, files := []*source{s, s.twin()}, make([]map[string]string, 2)
+	if err := atOnce(2, func(i int) (err error) {
+		files[i], err = sources[i].render()
+		return err
+	}); err != nil {
 		return nil, nil, nil, err
 	}
-	second, err := s.renderOther()
-	if err != nil {
+	if list, tests, err = parseAll(files[0]); err != nil {
 		return nil, nil, nil, err
 	}
-	if list, tests, err = parseAll(first); err != nil {
-		return nil, nil, nil, err
-	}
-	if varying, err = compare(list, first, second); err != nil {
+	if varying, err = compare(list, files[0], files[1]); err != nil {
 		return nil, nil, nil, err
 	}
 	if len(varying) > 0 && !s.found.volatile {
@@ -105,23 +105,30 @@ func (s *source) twice() (list []*object, tests []string, varying []*field, err 
 // parseAll returns the objects of all rendered templates in their order, test
 // hooks apart.
 func parseAll(files map[string]string) (list []*object, tests []string, err error) {
-	for _, file := range slices.Sorted(maps.Keys(files)) {
-		objects, err := parseFile(file, files[file])
+	names := slices.Sorted(maps.Keys(files))
+	objects, hooks := make([][]*object, len(names)), make([][]string, len(names))
+	var count atomic.Int64
+	err = atOnce(len(names), func(i int) error {
+		if count.Load() > maxObjects {
+			return nil
+		}
+		all, err := parseFile(names[i], files[names[i]])
 		if err != nil {
-			return nil, nil, err
+			return err
 		}
-		rest, hooks, err := withoutTests(objects)
-		if err != nil {
-			return nil, nil, err
-		}
-		list, tests = append(list, rest...), append(tests, hooks...)
-		if len(list) > maxObjects {
-			return nil, nil, reason.New(reason.TooLarge, "render: more than %d objects", maxObjects)
-		}
-	}
-	if len(list) == 0 {
+		objects[i], hooks[i], err = withoutTests(all)
+		count.Add(int64(len(objects[i])))
+		return err
+	})
+	switch list = slices.Concat(objects...); {
+	case count.Load() > maxObjects:
+		return nil, nil, reason.New(reason.TooLarge, "render: more than %d objects", maxObjects)
+	case err != nil:
+		return nil, nil, err
+	case len(list) == 0:
 		return nil, nil, reason.New(reason.Render, "the chart makes no objects with these values")
 	}
+	tests = slices.Concat(hooks...)
 	slices.Sort(tests)
 	return list, tests, nil
 }
@@ -171,12 +178,14 @@ func (r *finishing) one(o *object) error {
 
 func (r *finishing) result(s *source, list []*object, tests []string, volatile []task.VolatileField) (task.ChartResult, error) {
 	render := task.ChartRender{Chart: s.id(), Namespace: r.in.Namespace, Release: r.in.Release, Values: s.ordered}
-	for _, o := range list {
-		data, err := json.Marshal(o.raw)
-		if err != nil {
-			return task.ChartResult{}, o.refuse("", "%v", err)
+	render.Objects = make([]json.RawMessage, len(list))
+	if err := atOnce(len(list), func(i int) (err error) {
+		if render.Objects[i], err = json.Marshal(list[i].raw); err != nil {
+			return list[i].refuse("", "%v", err)
 		}
-		render.Objects = append(render.Objects, data)
+		return nil
+	}); err != nil {
+		return task.ChartResult{}, err
 	}
 	for _, v := range volatile {
 		v.Kept = false

@@ -3,12 +3,12 @@ package helm
 import (
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"text/template/parse"
 
 	"helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/chartutil"
 
 	"github.com/consign-dev/consign/internal/reason"
 )
@@ -34,26 +34,31 @@ var volatileFunctions = []string{
 // within one second would else agree on a date that the next one changes.
 const otherClock = `(dateModify "-65221h7m11s" now)`
 
-var interesting = regexp.MustCompile(`\b(` + strings.Join(append(slices.Sorted(maps.Keys(refused)), volatileFunctions...), "|") + `)\b`)
+// interesting are the functions of both lists.
+var interesting = func() map[string]bool {
+	set := map[string]bool{}
+	for _, name := range slices.AppendSeq(slices.Clone(volatileFunctions), maps.Keys(refused)) {
+		set[name] = true
+	}
+	return set
+}()
 
 // findings is what the templates of a chart say without being run.
 type findings struct {
 	volatile bool // a function of the closed list is named
-	clocks   []clock
+	clocks   clocks
 }
 
-// clock is a template that names now, and where.
-type clock struct {
-	file *chart.File
-	at   []int
-}
+// clocks are the templates that name now, and where. A dependency with two aliases
+// is two charts with the same files.
+type clocks map[*chart.File][]int
 
 // scan reads all templates of a chart and its dependencies, and texts in values
 // and files that could be templates for tpl. It cannot see what a chart puts
 // together while it runs: lookup is therefore refused by the engine as well
 // (noCluster), and what varies is found by rendering twice.
 func scan(c *chart.Chart, values any) (findings, error) {
-	var f findings
+	f := findings{clocks: clocks{}}
 	if err := f.chart(c); err != nil {
 		return f, err
 	}
@@ -70,8 +75,8 @@ func (f *findings) chart(c *chart.Chart) error {
 		if err := f.note(name, found); err != nil {
 			return err
 		}
-		if at := found["now"]; len(at) > 0 && !f.has(t) {
-			f.clocks = append(f.clocks, clock{t, at})
+		if at := found["now"]; len(at) > 0 {
+			f.clocks[t] = at
 		}
 	}
 	for _, file := range c.Files {
@@ -87,17 +92,13 @@ func (f *findings) chart(c *chart.Chart) error {
 	return nil
 }
 
-// has reports whether a file is among the clocks: a dependency with two aliases
-// is two charts with the same files.
-func (f *findings) has(t *chart.File) bool {
-	return slices.ContainsFunc(f.clocks, func(c clock) bool { return c.file == t })
-}
-
 // value looks at the texts in a tree of values. at is the pointer.
 func (f *findings) value(at string, v any) error {
 	switch v := v.(type) {
 	case string:
 		return f.text(at, v)
+	case chartutil.Values:
+		return f.value(at, map[string]any(v))
 	case []any:
 		for _, item := range v {
 			if err := f.value(at+"[]", item); err != nil {
@@ -140,7 +141,7 @@ func (f *findings) note(at string, found map[string][]int) error {
 // functions returns where a template calls which of the interesting functions,
 // in order. A name that is only part of a text, a field or a comment is no call.
 func functions(name, text string) (map[string][]int, error) {
-	if !interesting.MatchString(text) {
+	if !mentions(text) {
 		return nil, nil
 	}
 	tree := parse.New(name)
@@ -154,7 +155,7 @@ func functions(name, text string) (map[string][]int, error) {
 	seen := map[parse.Node]bool{}
 	for _, t := range set {
 		walk(t.Root, func(n *parse.IdentifierNode) {
-			if !seen[n] && interesting.MatchString(n.Ident) {
+			if !seen[n] && interesting[n.Ident] {
 				found[n.Ident] = append(found[n.Ident], int(n.Pos))
 			}
 			seen[n] = true
@@ -164,6 +165,21 @@ func functions(name, text string) (map[string][]int, error) {
 		slices.Sort(at)
 	}
 	return found, nil
+}
+
+// mentions reports whether an interesting word is in a text, wherever: most
+// templates have none and need not be parsed.
+func mentions(text string) bool {
+	for i := 0; i < len(text); i++ {
+		begin := i
+		for i < len(text) && (text[i] == '_' || text[i] >= '0' && text[i] <= '9' || text[i]|0x20 >= 'a' && text[i]|0x20 <= 'z') {
+			i++
+		}
+		if interesting[text[begin:i]] {
+			return true
+		}
+	}
+	return false
 }
 
 func walk(n parse.Node, visit func(*parse.IdentifierNode)) {
@@ -205,11 +221,14 @@ func branch(b *parse.BranchNode, visit func(*parse.IdentifierNode)) {
 	walk(b.ElseList, visit)
 }
 
-// shift sets the clock of a chart's templates back.
-func (c clock) shift() {
-	text := string(c.file.Data)
-	for _, at := range slices.Backward(c.at) {
+// shifted is a template with its clock set back, if it has one.
+func (c clocks) shifted(f *chart.File) *chart.File {
+	if len(c[f]) == 0 {
+		return f
+	}
+	text := string(f.Data)
+	for _, at := range slices.Backward(c[f]) {
 		text = text[:at] + otherClock + text[at+len("now"):]
 	}
-	c.file.Data = []byte(text)
+	return &chart.File{Name: f.Name, Data: []byte(text)}
 }
