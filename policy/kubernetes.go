@@ -62,35 +62,37 @@ func (g Grants) walkChart(render []byte) (*walk, error) {
 	return w, nil
 }
 
-// readRender takes a render apart.
-func readRender(render []byte) (*task.ChartRender, []map[string]any, error) {
-	var doc task.ChartRender
-	if err := strictjson.Unmarshal(render, &doc, task.RenderLimits); err != nil {
-		return nil, nil, fmt.Errorf("chart render: %w", err)
-	}
-	objects := make([]map[string]any, 0, len(doc.Objects))
-	for i, raw := range doc.Objects {
-		tree, err := decodeTree(raw)
-		if err != nil || tree == nil {
-			return nil, nil, reason.New(reason.Malformed, "chart render: objects[%d] is not a JSON object", i)
-		}
-		objects = append(objects, tree)
-	}
-	return &doc, objects, nil
+// chartDocument is a [task.ChartRender] whose objects are trees.
+type chartDocument struct {
+	Chart     task.ChartID         `json:"chart"`
+	Namespace string               `json:"namespace"`
+	Objects   []map[string]any     `json:"objects"`
+	Release   string               `json:"release"`
+	Values    map[string]any       `json:"values"`
+	Volatile  []task.VolatileField `json:"volatile,omitempty"`
 }
 
-var (
-	releaseName   = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?$`)
-	namespaceName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
-)
+// readRender takes a render apart.
+func readRender(render []byte) (*chartDocument, []map[string]any, error) {
+	var doc chartDocument
+	if err := strictjson.UnmarshalNumbers(render, &doc, task.RenderLimits); err != nil {
+		return nil, nil, fmt.Errorf("chart render: %w", err)
+	}
+	for i, o := range doc.Objects {
+		if o == nil {
+			return nil, nil, reason.New(reason.Malformed, "chart render: objects[%d] is not a JSON object", i)
+		}
+	}
+	return &doc, doc.Objects, nil
+}
 
 func (w *walk) render(objects []map[string]any) {
 	root := place{}
-	if !releaseName.MatchString(w.chart.release) {
+	if !word(w.chart.release, maxRelease, false, "-") {
 		w.ask(root.key("release"), "must be a DNS label of at most 53 bytes", show(w.chart.release))
 	}
 	// Everybody's, and the cluster's own.
-	if n := w.chart.namespace; !namespaceName.MatchString(n) || n == "default" || strings.HasPrefix(n, "kube-") {
+	if n := w.chart.namespace; !dnsLabel(n) || n == "default" || strings.HasPrefix(n, "kube-") {
 		w.ask(root.key("namespace"), "must be a namespace of the deployment's own", show(n))
 	}
 	if len(objects) > maxObjects {
@@ -174,14 +176,12 @@ func groupOf(apiVersion string) string {
 	return group
 }
 
-var plainObject = regexp.MustCompile(objectName)
-
 var plainKind = regexp.MustCompile(`^[A-Z][A-Za-z0-9]{0,62}$`)
 
 // objectPlace names an object as people do, where its name is one. In logs only
 // kinds that are known are named.
 func (w *walk) objectPlace(at place, kind, group, name string) place {
-	if !plainKind.MatchString(kind) || !plainObject.MatchString(name) {
+	if !plainKind.MatchString(kind) || !plainObject(name) {
 		return at
 	}
 	full := kind + "/" + name

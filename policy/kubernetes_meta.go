@@ -51,9 +51,13 @@ var (
 )
 
 // kubeName is a DNS subdomain (RFC 1123), which is a name for every kind.
-var kubeName = matching(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?){0,3}$`, "a DNS name in lower case")
+var kubeName = called(dnsName, "a DNS name in lower case")
 
-var labelName = matching(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`, "a DNS label in lower case")
+var labelName = called(dnsLabel, "a DNS label in lower case")
+
+func called(is func(string) bool, want string) rule {
+	return accept("must be "+want, func(v any) bool { s, ok := v.(string); return ok && is(s) })
+}
 
 var ownNamespace = rule{check: func(w *walk, at place, v any) {
 	if s, ok := v.(string); !ok || s != w.chart.namespace {
@@ -63,7 +67,7 @@ var ownNamespace = rule{check: func(w *walk, at place, v any) {
 
 var releaseOwn = rule{check: func(w *walk, at place, v any) {
 	s, ok := v.(string)
-	if !ok || !strings.HasPrefix(w.spelt(s), releaseWord) || !plainObject.MatchString(s) {
+	if !ok || !strings.HasPrefix(w.spelt(s), releaseWord) || !plainObject(s) {
 		w.ask(at, "must be the release's name, or begin with it and -, so that it is no other application's", show(v))
 	}
 }}
@@ -85,11 +89,6 @@ func ofDeployment(w *walk, at place, meta map[string]any) {
 	}
 }
 
-var (
-	qualifiedName = regexp.MustCompile(`^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$`)
-	labelValue    = regexp.MustCompile(`^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$`)
-)
-
 // Labels and annotations of these names are for people and charts.
 var plainLabels = []string{"app.kubernetes.io/", "helm.sh/chart"}
 
@@ -106,7 +105,7 @@ var kubeLabels = rule{parts: []part{{".*", harmless(text)}}, check: func(w *walk
 	for _, name := range slices.Sorted(maps.Keys(object)) {
 		value, ok := object[name].(string)
 		switch {
-		case !qualifiedName.MatchString(name) || !ok || !labelValue.MatchString(value):
+		case !qualifiedName(name, false) || !ok || !labelValue(value):
 			w.ask(at.entry(name), "must be a label and its value, text of at most 63 bytes", show(object[name]))
 		case strings.HasPrefix(name, "dev.consign.") && name != task.LabelDeployment:
 			w.ask(at.entry(name), "labels of dev.consign are the agent's own", "")
@@ -161,7 +160,7 @@ var kubeAnnotations = rule{parts: []part{{".*", granted("annotations", text)}}, 
 func (w *walk) annotation(at place, name string, v any) {
 	value, ok := v.(string)
 	switch {
-	case !ok || !annotationName.MatchString(name):
+	case !ok || !qualifiedName(name, true):
 		w.ask(at, "must be an annotation and its value, text", show(v))
 	case name == task.AnnotationComponent || name == task.AnnotationDevice || name == task.LabelDeployment:
 	case strings.HasPrefix(name, "dev.consign."):
@@ -179,8 +178,6 @@ func (w *walk) annotation(at place, name string, v any) {
 		w.wantFor(owner{section: sectionChart}, at, "annotations", name+"="+value)
 	}
 }
-
-var annotationName = regexp.MustCompile(`^([a-zA-Z0-9]([a-zA-Z0-9.-]{0,251}[a-zA-Z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$`)
 
 func profile(name string) *regexp.Regexp {
 	for prefix, values := range profileAnnotations {
@@ -210,7 +207,7 @@ func reference(kind string, given ...string) rule {
 	return rule{check: func(w *walk, at place, v any) {
 		name, ok := v.(string)
 		switch {
-		case !ok || !plainObject.MatchString(name):
+		case !ok || !plainObject(name):
 			w.ask(at, "must be the name of a "+kind, show(v))
 		case w.has(kind, name) || slices.Contains(given, name):
 		default:

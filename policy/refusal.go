@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -75,12 +76,22 @@ type place struct {
 }
 
 // key is a member whose name is part of the format or chosen by the author.
-func (p place) key(name string) place { return place{join(p.full, name), join(p.log, name), name} }
+func (p place) key(name string) place {
+	full := join(p.full, name)
+	if p.log == p.full { // as in most places: one text for both
+		return place{full, full, name}
+	}
+	return place{full, join(p.log, name), name}
+}
 
 // entry is a member whose name may come from a parameter.
 func (p place) entry(name string) place { return place{join(p.full, name), p.log + ".*", name} }
 
 func (p place) index(i int) place {
-	at := fmt.Sprintf("[%d]", i)
-	return place{p.full + at, p.log + at, p.last}
+	at := "[" + strconv.Itoa(i) + "]"
+	full := p.full + at
+	if p.log == p.full {
+		return place{full, full, p.last}
+	}
+	return place{full, p.log + at, p.last}
 }

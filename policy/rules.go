@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -207,13 +206,15 @@ func orNull(other rule) rule {
 	return other
 }
 
+// longestKey is how much of a key is shown.
+const longestKey = 100
+
 // join spells the path of a member. A key that is not a plain word is quoted
 // and cut, since whoever wrote the project chose it.
 func join(path, name string) string {
-	const longest = 100
 	switch {
-	case !plainKey.MatchString(name):
-		return fmt.Sprintf("%s[%.*q]", path, longest, name)
+	case !plainKey(name):
+		return fmt.Sprintf("%s[%.*q]", path, longestKey, name)
 	case path == "":
 		return name
 	default:
@@ -221,7 +222,13 @@ func join(path, name string) string {
 	}
 }
 
-var plainKey = regexp.MustCompile(`^[A-Za-z0-9_-]{1,100}$`)
+// plainKey is 1 to 100 letters, digits, - and _.
+func plainKey(name string) bool {
+	return name != "" && len(name) <= longestKey && !strings.ContainsFunc(name, func(r rune) bool {
+		letter, digit := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z', r >= '0' && r <= '9'
+		return !letter && !digit && r != '-' && r != '_'
+	})
+}
 
 // show prints a value for a message.
 func show(v any) string {

@@ -52,34 +52,52 @@ func Check(data []byte, lim Limits) error { return check(data, nil, false, lim) 
 // pointer. Unknown fields, fields in another case, and null where out has a
 // scalar or a struct are refused with reason malformed; a null for a pointer,
 // slice or map means that it is absent.
-func Unmarshal(data []byte, out any, lim Limits) error { return unmarshal(data, out, false, lim) }
+func Unmarshal(data []byte, out any, lim Limits) error { return unmarshal(data, out, strict, lim) }
 
 // UnmarshalOpen is [Unmarshal] for a format that has more fields than out, such
 // as an OCI manifest or the config of an image: unknown fields are dropped, and
 // one that differs from a known one in case only is refused, which a lax
 // reader would take for the known one.
-func UnmarshalOpen(data []byte, out any, lim Limits) error { return unmarshal(data, out, true, lim) }
+func UnmarshalOpen(data []byte, out any, lim Limits) error { return unmarshal(data, out, open, lim) }
 
-func unmarshal(data []byte, out any, open bool, lim Limits) error {
+// UnmarshalNumbers is [Unmarshal] with numbers that out has no type for as
+// json.Number, with all of their digits.
+func UnmarshalNumbers(data []byte, out any, lim Limits) error {
+	return unmarshal(data, out, numbers, lim)
+}
+
+// reading is how much of a document there is to be in the types that it is for.
+type reading int
+
+const (
+	strict reading = iota
+	open
+	numbers
+)
+
+func unmarshal(data []byte, out any, how reading, lim Limits) error {
 	t := reflect.TypeOf(out)
 	if t == nil || t.Kind() != reflect.Pointer {
 		return reason.New(reason.Internal, "decode JSON into %T: not a pointer", out)
 	}
-	if err := check(data, t.Elem(), open, lim); err != nil {
+	if err := check(data, t.Elem(), how == open, lim); err != nil {
 		return err
 	}
-	if err := decode(data, out, open); err != nil {
+	if err := decode(data, out, how); err != nil {
 		return reason.New(reason.Malformed, "%w", decodeError(err))
 	}
 	return nil
 }
 
-func decode(data []byte, out any, open bool) error {
-	if open {
+func decode(data []byte, out any, how reading) error {
+	if how == open {
 		return json.Unmarshal(data, out)
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
+	if how == numbers {
+		dec.UseNumber()
+	}
 	return dec.Decode(out)
 }
 

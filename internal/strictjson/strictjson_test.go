@@ -2,6 +2,7 @@ package strictjson_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -170,4 +171,20 @@ func FuzzCheck(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestNumbersKeepTheirDigits(t *testing.T) {
+	var out struct {
+		Any map[string]any `json:"any"`
+		N   int            `json:"n"`
+	}
+	text := `{"any": {"a": [1.0, 18446744073709551617]}, "n": 3}`
+	if err := strictjson.UnmarshalNumbers([]byte(text), &out, strictjson.Limits{}); err != nil || out.N != 3 || fmt.Sprintf("%#v", out.Any["a"]) != `[]interface {}{"1.0", "18446744073709551617"}` {
+		t.Errorf("%#v, %v", out, err)
+	}
+	for _, bad := range []string{`{"n": 3, "n": 4}`, `{"N": 3}`, `{"other": 1}`, `{"n": null}`, `{"n": 3.5}`, `{} {}`} {
+		if err := strictjson.UnmarshalNumbers([]byte(bad), &out, strictjson.Limits{}); !reason.Is(err, reason.Malformed) {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
 }
