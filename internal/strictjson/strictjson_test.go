@@ -179,7 +179,8 @@ func TestNumbersKeepTheirDigits(t *testing.T) {
 		N   int            `json:"n"`
 	}
 	text := `{"any": {"a": [1.0, 18446744073709551617]}, "n": 3}`
-	if err := strictjson.UnmarshalNumbers([]byte(text), &out, strictjson.Limits{}); err != nil || out.N != 3 || fmt.Sprintf("%#v", out.Any["a"]) != `[]interface {}{"1.0", "18446744073709551617"}` {
+	err := strictjson.UnmarshalNumbers([]byte(text), &out, strictjson.Limits{})
+	if err != nil || out.N != 3 || fmt.Sprintf("%#v", out.Any["a"]) != `[]interface {}{"1.0", "18446744073709551617"}` {
 		t.Errorf("%#v, %v", out, err)
 	}
 	for _, bad := range []string{`{"n": 3, "n": 4}`, `{"N": 3}`, `{"other": 1}`, `{"n": null}`, `{"n": 3.5}`, `{} {}`} {

@@ -84,7 +84,8 @@ func TestNullMeansAbsent(t *testing.T) {
 }
 
 func TestKeysThatBecomeOne(t *testing.T) {
-	for _, text := range []string{"a: 1\na: 2", "1: a\n'1': b", "true: a\n'true': b", "on: a\nyes: b", "1: ~\n'1': b", "!!binary aGk=: a\nhi: b", ".5: a\n'0.5': b"} {
+	for _, text := range []string{"a: 1\na: 2", "1: a\n'1': b", "true: a\n'true': b", "on: a\nyes: b", "1: ~\n'1': b",
+		"!!binary aGk=: a\nhi: b", ".5: a\n'0.5': b"} {
 		if raw, err := parseDocument(text); !reason.Is(err, reason.Render) {
 			t.Errorf("%q: %v, %v", text, raw, err)
 		}
