@@ -52,13 +52,13 @@ func (c chart) Give(w *world.World, dir string, trait applytest.Trait) {
 	switch trait {
 	case applytest.Sick:
 		c.sicken(w, filepath.Join(dir, deployment))
-		w.Edit(filepath.Join(dir, "margo.yaml"), "timeout: 2m0s", "timeout: 15s")
+		w.Edit(filepath.Join(dir, "margo.yaml"), "timeout: 2m0s", "timeout: 0m15s")
 	case applytest.Privileged:
 		w.Edit(filepath.Join(dir, deployment), "allowPrivilegeEscalation: false", "privileged: true")
 	case applytest.Pair:
 		c.pair(w, dir, "2m0s")
 	case applytest.SickPair:
-		c.pair(w, dir, "15s")
+		c.pair(w, dir, "0m15s")
 		c.sicken(w, filepath.Join(dir, "components/second/templates/deployment.yaml"))
 	}
 }
@@ -74,10 +74,14 @@ func (chart) pair(w *world.World, dir, timeout string) {
 	w.Edit(filepath.Join(second, "Chart.yaml"), "name: hello-chart", "name: second")
 	w.Must(os.Remove(filepath.Join(second, "templates/service.yaml")))
 	description := filepath.Join(dir, "margo.yaml")
+	text, err := os.ReadFile(description)
+	w.Must(err)
+	_, revision, _ := strings.Cut(string(text), "revision: ")
+	revision, _, _ = strings.Cut(revision, "\n")
 	w.Edit(description, "# A parameter reaches", `      - name: second
         properties:
           repository: oci://registry.example.com/hello/second
-          revision: 1.0.0
+          revision: `+revision+`
           wait: true
           timeout: `+timeout+"\n# A parameter reaches")
 }

@@ -46,10 +46,20 @@ type inventory struct {
 	byUID map[types.UID]*resident
 }
 
-// inventory lists by metadata alone, which is small. Kinds that nobody can list
+// inventory lists what bears the deployment's label, by metadata alone, which is
+// small. Kinds that nobody can list
 // have no objects; kinds that another API server offers, which is down, are left
 // out, since it would have to be up for them to do anything.
 func (c *cluster) inventory(ctx context.Context, o owner) (*inventory, error) {
+	return c.list(ctx, o, o.selector(), false)
+}
+
+// everything is an inventory of the deployment's namespace, whosever the objects are.
+func (c *cluster) everything(ctx context.Context, o owner) (*inventory, error) {
+	return c.list(ctx, o, "", true)
+}
+
+func (c *cluster) list(ctx context.Context, o owner, selector string, inside bool) (*inventory, error) {
 	if err := step("list"); err != nil {
 		return nil, err
 	}
@@ -63,11 +73,14 @@ func (c *cluster) inventory(ctx context.Context, o owner) (*inventory, error) {
 	}
 	inv := &inventory{owner: o, byUID: map[types.UID]*resident{}}
 	for _, k := range kinds {
+		if inside && !k.namespaced {
+			continue
+		}
 		var from metadata.ResourceInterface = client.Resource(k.resource)
 		if k.namespaced {
 			from = client.Resource(k.resource).Namespace(o.namespace)
 		}
-		list, err := from.List(ctx, metav1.ListOptions{LabelSelector: o.selector()})
+		list, err := from.List(ctx, metav1.ListOptions{LabelSelector: selector})
 		if apierrors.IsNotFound(err) || apierrors.IsMethodNotSupported(err) || apierrors.IsServiceUnavailable(err) {
 			continue
 		}

@@ -20,20 +20,23 @@ const (
 	labelVersion = "pod-security.kubernetes.io/enforce-version"
 )
 
-// checkNamespace refuses a namespace that is there and not this deployment's.
+// checkNamespace refuses a namespace that is there and not this deployment's. It
+// waits for one that is going.
 func (c *cluster) checkNamespace(ctx context.Context, o owner) error {
-	live, err := c.objects.Resource(namespaces).Get(ctx, o.namespace, metav1.GetOptions{})
-	switch {
-	case apierrors.IsNotFound(err):
-		return nil
-	case err != nil:
-		return clusterError("look at the namespace "+o.namespace, err)
-	case live.GetLabels()[task.LabelDeployment] != o.deployment:
-		return conflict("the namespace %s is in the cluster and is not this deployment's: remove it", o.namespace)
-	case live.GetDeletionTimestamp() != nil:
-		return reason.New(reason.Conflict, "the namespace %s is still being removed", o.namespace)
-	default:
-		return nil
+	for {
+		live, err := c.objects.Resource(namespaces).Get(ctx, o.namespace, metav1.GetOptions{})
+		switch {
+		case apierrors.IsNotFound(err):
+			return nil
+		case err != nil:
+			return clusterError("look at the namespace "+o.namespace, err)
+		case live.GetLabels()[task.LabelDeployment] != o.deployment:
+			return conflict("the namespace %s is in the cluster and is not this deployment's: remove it", o.namespace)
+		case live.GetDeletionTimestamp() == nil:
+			return nil
+		case !pause(ctx):
+			return conflict("the namespace %s is still being removed", o.namespace)
+		}
 	}
 }
 

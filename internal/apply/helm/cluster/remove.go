@@ -174,23 +174,13 @@ func (c *cluster) keepClaims(ctx context.Context, o owner, r *render) error {
 	return nil
 }
 
-// leaveNamespace removes the namespace of a deployment of which nothing is left.
+// leaveNamespace removes the namespace of a deployment when nothing is left in it
+// but what every namespace has: data stays unless it is to go, and so does what
+// others put there, such as a Secret that the site makes for the application.
 func (c *cluster) leaveNamespace(ctx context.Context, o owner, volumes bool) error {
-	inv, err := c.inventory(ctx, o)
-	if err != nil {
+	empty, err := c.empty(ctx, o, volumes)
+	if err != nil || !empty {
 		return err
-	}
-	for _, r := range inv.all {
-		if r.GetAnnotations()[annotationRelease] != "" && !r.isClaim() {
-			return nil // of another component
-		}
-	}
-	data, err := c.objects.Resource(claims).Namespace(o.namespace).List(ctx, metav1.ListOptions{Limit: 1})
-	if err != nil {
-		return clusterError("list the claims of "+o.namespace, err)
-	}
-	if len(data.Items) > 0 && !volumes {
-		return nil
 	}
 	err = c.objects.Resource(namespaces).Delete(ctx, o.namespace, metav1.DeleteOptions{})
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
@@ -198,3 +188,25 @@ func (c *cluster) leaveNamespace(ctx context.Context, o owner, volumes bool) err
 	}
 	return clusterError("remove the namespace "+o.namespace, err)
 }
+
+// empty reports whether a namespace holds nothing that has to stay. With volumes,
+// its claims have not.
+func (c *cluster) empty(ctx context.Context, o owner, volumes bool) (bool, error) {
+	inv, err := c.everything(ctx, o)
+	if err != nil {
+		return false, err
+	}
+	for _, r := range inv.all {
+		switch {
+		case r.GetDeletionTimestamp() != nil, inv.made(r), ofEveryNamespace[r.name()], r.gvk.Group == "metrics.k8s.io":
+		case r.gvk.Kind == "EndpointSlice", r.gvk.Kind == "Endpoints": // they follow their service
+		case r.isClaim() && volumes:
+		default:
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// ofEveryNamespace are the objects that Kubernetes puts into each namespace.
+var ofEveryNamespace = map[string]bool{"ConfigMap/kube-root-ca.crt": true, "ServiceAccount/default": true}
