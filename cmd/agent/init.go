@@ -50,7 +50,7 @@ registry. It prints the device's log key, which the operator records with
 				fmt.Fprintf(w, "device %s obeys %s\n", cli.Safe(id.Device), cli.Safe(id.Channel))
 				fmt.Fprintf(w, "state directory: %s\n", cli.Safe(cfg.StateDir))
 				fmt.Fprintf(w, "log key: %s\n", id.LogKey)
-				fmt.Fprintf(w, "the operator now runs: publisher device add %s --profile-type compose --channel %s --log-key '%s'\n", cli.Safe(id.Device), cli.Safe(id.Channel), id.LogKey)
+				fmt.Fprintf(w, "the operator now runs: publisher device add %s --profile-type %s --channel %s --log-key '%s'\n", cli.Safe(id.Device), strings.Join(cfg.ProfileTypes(), ","), cli.Safe(id.Channel), id.LogKey)
 			})
 		},
 	}

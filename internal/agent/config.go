@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/consign-dev/consign/internal/margo"
 	"github.com/consign-dev/consign/internal/strictyaml"
 )
 
@@ -135,6 +136,19 @@ func (c Config) validate() error {
 		return fmt.Errorf("applyWindow.%w", err)
 	}
 	return nil
+}
+
+// ProfileTypes are the types of profiles that this machine applies, in Margo's
+// words: what its operator enrols it with.
+func (c Config) ProfileTypes() []string {
+	var types []string
+	if c.Engine != "" {
+		types = append(types, margo.TypeCompose)
+	}
+	if c.Kubeconfig != "" {
+		types = append(types, margo.TypeHelm)
+	}
+	return types
 }
 
 func (c Config) validateEngines() error {
