@@ -12,7 +12,10 @@ DESTDIR ?=
 CACHE := $(or $(CONSIGN_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/consign)
 PROGRAMS := publisher agent auditor applier-compose applier-helm
 # Further arguments for "go test", such as ARGS='-run TestSync -count=1 ./internal/agent'.
-ARGS ?= ./...
+ARGS ?= $(if $(filter cluster,$(PART)),$(CLUSTER_PACKAGES),$(if $(filter plain,$(PART)),$(PLAIN_PACKAGES),./...))
+# PART=plain leaves out what tests with a Kubernetes, PART=cluster the rest: both
+# together are all tests. So the Kubernetes can be built meanwhile.
+PLAIN_PACKAGES = $(filter-out $(CLUSTER_PACKAGES:./%=github.com/consign-dev/consign/%),$(shell go list ./...))
 # How long "make soak" repeats the tests, and how long it fuzzes each target
 # ("make fuzz": 2m).
 SOAK ?= 30m
@@ -51,7 +54,7 @@ KUBE = kube="$$(tools/tool.sh kube)"; helm="$$(tools/tool.sh helm)"; export CONS
 CLUSTER = go run ./tools/testenv cluster run --dir "$(CACHE)" --
 # What tests with a Kubernetes: without these, and without a pattern of packages, a
 # narrowed run neither builds nor starts one.
-CLUSTER_PACKAGES := ./internal/kubetest ./internal/world/helmcli ./tools/testenv
+CLUSTER_PACKAGES := ./internal/apply/applytest/kubernetes ./internal/apply/helm/cluster ./internal/kubetest ./internal/world/helmcli ./tools/testenv
 needs_cluster = $(or $(findstring ...,$(ARGS)),$(filter $(CLUSTER_PACKAGES),$(ARGS)))
 
 # What "make release" builds for, as GOARCH or GOARCH-GOARM.
@@ -106,7 +109,7 @@ check: ## formatting, vet, staticcheck, tidy modules, import rules (no engine ne
 # The rows that the last commit changed are mutated first; a narrowed run leaves
 # them out.
 test: build ## every test, with a Docker engine and a Kubernetes; ARGS='-run X ./internal/y' narrows it
-	@$(if $(filter ./...,$(ARGS)),! git rev-parse --verify --quiet HEAD~1 >/dev/null 2>&1 || { $(TOOLS); go run ./tools/mutants -since HEAD~1; })
+	@$(if $(or $(filter plain,$(PART)),$(filter ./...,$(ARGS))),! git rev-parse --verify --quiet HEAD~1 >/dev/null 2>&1 || { $(TOOLS); go run ./tools/mutants -since HEAD~1; })
 	@tools/pkcs11.sh
 	@$(TOOLS); $(if $(needs_cluster),$(KUBE);) $(ENGINE) $(if $(needs_cluster),$(CLUSTER)) go run ./tools/testsummary $(if $(SUMMARY),-summary '$(SUMMARY)') -- -timeout 30m $(ARGS)
 

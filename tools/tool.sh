@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # tool.sh MODULE: print the directory that holds the tools of tools/MODULE,
-# building them into the cache first if they are not there. The directory is
+# building them into the cache first if they are not there. With --where before
+# MODULE nothing is built. The directory is
 # named by the Go version, the module's pinned versions and its own source, so a
 # change of one of them builds again and an unchanged module starts at once.
 #
@@ -10,6 +11,8 @@
 # one to go on from.
 set -euo pipefail
 
+where=
+if [ "$1" = --where ]; then where=1; shift; fi
 module=$1
 root=$(cd "$(dirname "$0")" && pwd)
 cache=${CONSIGN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/consign}
@@ -43,7 +46,7 @@ build() {
   rm -rf "$objects"
 }
 
-if [ ! -d "$dir" ]; then
+if [ ! -d "$dir" ] && [ -z "$where" ]; then
   mkdir -p "$cache/tools"
   # Another make may be building it: its result is the same.
   exec 9>"$cache/tools/.$module.lock"

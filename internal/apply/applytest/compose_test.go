@@ -48,9 +48,9 @@ func (c compose) Device(w *world.World, id string) *world.Device { return w.Devi
 
 func (c compose) Address(_ *testing.T, _, port string) string { return "127.0.0.1:" + port }
 
-func (c compose) Applier() string { return "applier-compose" }
-
 func (c compose) Acts() string { return "engine.up" }
+
+func (c compose) Costs() int { return 1 }
 
 const stack = "components/hello-stack/compose.yaml"
 

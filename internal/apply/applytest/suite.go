@@ -46,10 +46,10 @@ type Kind interface {
 	// Address is where the application of a deployment answers that was ordered with
 	// a port.
 	Address(t *testing.T, deployment, port string) string
-	// Applier is the applier's program, and Acts the fault point at which it has the
-	// engine run something.
-	Applier() string
+	// Acts is the fault point at which the applier has the engine run something.
 	Acts() string
+	// Costs is how many times as long as with containers a change takes.
+	Costs() int
 	// Give edits a package directory of the example application.
 	Give(w *world.World, dir string, trait Trait)
 	// Running lists the ids of what runs of a deployment, sorted. An id changes

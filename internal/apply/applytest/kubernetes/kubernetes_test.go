@@ -1,4 +1,5 @@
-package applytest_test
+// Package kubernetes_test holds the appliers' suite on a real Kubernetes.
+package kubernetes_test
 
 import (
 	"fmt"
@@ -14,6 +15,15 @@ import (
 	"github.com/consign-dev/consign/internal/margo"
 	"github.com/consign-dev/consign/internal/world"
 )
+
+func TestMain(m *testing.M) {
+	if os.Getenv("CONSIGN_SOAK") != "" {
+		applytest.Soak, applytest.RandomKills = true, 1200
+	}
+	code := world.Main(m)
+	applytest.Close()
+	os.Exit(code)
+}
 
 func TestHelm(t *testing.T) {
 	// Secrets of the device reach Compose components only, and data of a cluster is
@@ -39,7 +49,8 @@ func (c chart) Address(t *testing.T, deployment, port string) string {
 	return ip + ":" + port
 }
 
-func (chart) Applier() string { return "applier-helm" }
+// Costs: pods are replaced one after the other, and probed by the second.
+func (chart) Costs() int { return 4 }
 
 func (chart) Acts() string { return "engine.install" }
 
