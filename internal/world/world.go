@@ -581,6 +581,11 @@ func (d *Device) Approve() error {
 	return err
 }
 
+// Open opens the device's agent, for several cycles of one process.
+func (d *Device) Open() (*agent.Agent, error) {
+	return agent.Open(d.w.Context(), d.Config, agent.Options{ApplierDir: d.programs(), Program: "agent test", From: d.from, Limits: d.Limits})
+}
+
 func (d *Device) open(do func(*agent.Agent) (*agent.Result, error)) (*agent.Result, error) {
 	d.w.T.Helper()
 	a, err := agent.Open(d.w.Context(), d.Config, agent.Options{ApplierDir: d.programs(), Program: "agent test", From: d.from, Limits: d.Limits})
