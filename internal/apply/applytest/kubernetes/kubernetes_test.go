@@ -13,6 +13,7 @@ import (
 	"github.com/consign-dev/consign/internal/apply/task"
 	"github.com/consign-dev/consign/internal/kubetest"
 	"github.com/consign-dev/consign/internal/margo"
+	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/world"
 )
 
@@ -29,6 +30,42 @@ func TestHelm(t *testing.T) {
 	// Secrets of the device reach Compose components only, and data of a cluster is
 	// copied by the cluster's storage: both are refused, see TestHelmRefuses.
 	applytest.Run(t, chart{}, "SecretsStayOnTheDevice", "DataGoesBack", "DataStays", "DataGoesBackAfterKill")
+}
+
+// What a device with a Kubernetes does not do is said, and touches nothing.
+func TestHelmRefuses(t *testing.T) {
+	t.Parallel()
+	w := world.New(t)
+	d := chart{}.Device(w, "cell-02")
+	values := map[string]string{"greeting": "good", "port": world.FreePort(t)}
+	w.SetPolicy("    mayRemove: true\n    dataPolicy: snapshot\n")
+	w.Publish("acme", "1.0.0", nil)
+	id := w.Deploy(d.ID, "1.0.0", values)
+	t.Cleanup(func() {
+		_ = w.Party("plant").Undeploy(w.Cleanup(), w.Deployments, "hello", d.ID)
+		if _, err := d.Sync(); err != nil {
+			t.Error(err)
+		}
+		chart{}.Discard(t, id)
+	})
+	if _, err := d.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	before := chart{}.Running(t, id)
+	values["greeting"] = "other"
+	w.Deploy(d.ID, "1.0.0", values)
+	if _, err := d.Sync(); !reason.Is(err, reason.Rule) || !strings.Contains(err.Error(), "the data of charts cannot be copied") {
+		t.Errorf("an update whose data is to be copied: %v", err)
+	}
+	if now := (chart{}).Running(t, id); !slices.Equal(now, before) {
+		t.Errorf("%q became %q", before, now)
+	}
+	_, err := w.TryPublish("acme", "1.1.0", func(dir string) {
+		w.Edit(filepath.Join(dir, "margo.yaml"), "    id: hello-helm\n", "    id: hello-helm\n    x-consign-extensions: {secretParameters: [greeting]}\n")
+	})
+	if err == nil || !strings.Contains(err.Error(), "secrets reach compose profiles only") {
+		t.Errorf("a secret parameter of a chart: %v", err)
+	}
 }
 
 // chart is the kind that applier-helm applies, on a real Kubernetes.
