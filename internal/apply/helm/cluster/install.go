@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 
 	"helm.sh/helm/v3/pkg/action"
 	"helm.sh/helm/v3/pkg/release"
@@ -18,9 +17,6 @@ func (h *helm) install(ctx context.Context, r *render) error {
 	if err := step("install"); err != nil {
 		return err
 	}
-	if _, err := h.dry(r); err != nil {
-		return err
-	}
 	_, err := h.config.Releases.Last(h.release)
 	switch {
 	case errors.Is(err, driver.ErrReleaseNotFound):
@@ -28,11 +24,10 @@ func (h *helm) install(ctx context.Context, r *render) error {
 	case err == nil:
 		err = h.upgrade(ctx, r)
 	}
-	var away *url.Error
 	switch {
 	case err == nil:
 		return nil
-	case ctx.Err() != nil, errors.As(err, &away):
+	case ctx.Err() != nil, isAway(err):
 		return fmt.Errorf("install release %s: %w", h.release, err)
 	default:
 		return reason.New(reason.Health, "install release %s: %w", h.release, err)
@@ -58,7 +53,7 @@ func (h *helm) upgrade(ctx context.Context, r *render) error {
 		return err
 	}
 	up := action.NewUpgrade(h.config)
-	up.Namespace, up.Description, up.MaxHistory = h.namespace, description(r), keptRecords
+	up.Namespace, up.Description, up.MaxHistory = h.namespace, description(r), 0
 	up.DisableHooks, up.SkipCRDs, up.DisableOpenAPIValidation, up.ResetValues = true, true, true, true
 	_, err = up.RunWithContext(ctx, h.release, chart, r.Values)
 	return err

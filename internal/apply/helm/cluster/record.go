@@ -2,8 +2,9 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,8 +18,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-
-	"github.com/consign-dev/consign/internal/reason"
+	"k8s.io/client-go/metadata"
 )
 
 // keptRecords is how many revisions of a release are kept for people who ask Helm
@@ -31,8 +31,11 @@ const recordType = "helm.sh/release.v1"
 // helm is Helm's SDK on one release.
 type helm struct {
 	owner
-	config *action.Configuration
-	client *kubernetes.Clientset
+	component string // whose pods are looked at; "" for all of the deployment's
+	config    *action.Configuration
+	ledger    *ledger
+	client    *kubernetes.Clientset
+	names     metadata.Interface
 }
 
 func (c *cluster) helm(o owner) (*helm, error) {
@@ -40,16 +43,19 @@ func (c *cluster) helm(o owner) (*helm, error) {
 	if err != nil {
 		return nil, err
 	}
+	names, err := metadata.NewForConfig(c.config)
+	if err != nil {
+		return nil, err
+	}
 	clusterClient := kube.New(getter{c})
 	clusterClient.Namespace = o.namespace
 	clusterClient.Log = func(string, ...any) {}
-	records := storage.Init(driver.NewSecrets(client.CoreV1().Secrets(o.namespace)))
-	records.MaxHistory = keptRecords
-	return &helm{o, &action.Configuration{
-		RESTClientGetter: getter{c}, Releases: records, KubeClient: clusterClient, Log: func(string, ...any) {},
+	l := newLedger(o.namespace, driver.NewSecrets(client.CoreV1().Secrets(o.namespace)))
+	return &helm{owner: o, ledger: l, client: client, names: names, config: &action.Configuration{
+		RESTClientGetter: getter{c}, Releases: storage.Init(l), KubeClient: clusterClient, Log: func(string, ...any) {},
 		// No template of ours looks at them, and asking the cluster takes time.
 		Capabilities: chartutil.DefaultCapabilities,
-	}, client}, nil
+	}}, nil
 }
 
 // mend makes Helm's record of the release that of the last good render, so that
@@ -58,44 +64,49 @@ func (c *cluster) helm(o owner) (*helm, error) {
 // left (attack H13). before is nil where nothing good ran. note says what was found
 // if no change of ours that ended can have left it.
 func (h *helm) mend(ctx context.Context, before, target *render) (note string, err error) {
-	last, err := h.config.Releases.Last(h.release)
-	if err != nil && !errors.Is(err, driver.ErrReleaseNotFound) {
-		return "", clusterError("read the record of release "+h.release, err)
+	history, err := h.history(ctx)
+	if err != nil {
+		return "", err
+	}
+	last, err := h.last(ctx, history)
+	if err != nil {
+		return "", err
 	}
 	want, err := h.recordOf(before)
 	if err != nil {
 		return "", err
 	}
-	if last != nil && want != nil && sameRecord(last, want) {
-		return "", nil
+	if last != nil && want != nil && last.is(want) {
+		want.Version, want.Info.FirstDeployed = last.Version, last.Info.FirstDeployed
+		if err := h.ledger.know(history.last().Name, want); err != nil {
+			return "", err
+		}
+		return "", h.forget(ctx, history.beyond(keptRecords-1))
 	}
-	if note, err = h.strange(last, before, target); err != nil {
+	if note, err = h.strange(len(history) > 0, last, before, target); err != nil {
 		return "", err
 	}
-	return note, h.replaceRecords(ctx, want)
+	return note, h.replaceRecords(ctx, history, want)
 }
 
 // replaceRecords leaves one record of the release, or none. The new one is there
 // before the others go.
-func (h *helm) replaceRecords(ctx context.Context, want *release.Release) error {
-	names, version, err := h.recordNames(ctx)
-	if err != nil {
-		return err
-	}
+func (h *helm) replaceRecords(ctx context.Context, history history, want *release.Release) error {
 	if want != nil {
-		if err := step("record"); err != nil {
-			return err
-		}
-		want.Version = version + 1
+		want.Version = history.version() + 1
 		if err := h.config.Releases.Create(want); err != nil {
 			return clusterError("write the record of release "+h.release, err)
 		}
 	}
-	for _, name := range names {
+	return h.forget(ctx, history)
+}
+
+func (h *helm) forget(ctx context.Context, these history) error {
+	for _, one := range these {
 		if err := step("forget"); err != nil {
 			return err
 		}
-		err := h.client.CoreV1().Secrets(h.namespace).Delete(ctx, name, metav1.DeleteOptions{})
+		err := h.client.CoreV1().Secrets(h.namespace).Delete(ctx, one.Name, metav1.DeleteOptions{})
 		if err != nil && !apierrors.IsNotFound(err) {
 			return clusterError("remove a record of release "+h.release, err)
 		}
@@ -103,45 +114,93 @@ func (h *helm) replaceRecords(ctx context.Context, want *release.Release) error 
 	return nil
 }
 
-// recordNames are the Secrets with records of the release, told by their type and
-// name, since anybody can change their labels, and the highest revision.
-func (h *helm) recordNames(ctx context.Context) (names []string, version int, err error) {
-	list, err := h.client.CoreV1().Secrets(h.namespace).List(ctx, metav1.ListOptions{FieldSelector: "type=" + recordType})
+// revision is a Secret that has the name of a record of the release, with the number
+// in its name, 0 where that cannot be one of Helm's.
+type revision struct {
+	metav1.PartialObjectMetadata
+	number int
+}
+
+// history are the revisions of a release, the last one last.
+type history []revision
+
+func (h history) last() revision { return h[len(h)-1] }
+
+func (h history) version() int {
+	if len(h) == 0 {
+		return 0
+	}
+	return h.last().number
+}
+
+// beyond are all but the last n.
+func (h history) beyond(n int) history { return h[:max(0, len(h)-n)] }
+
+// history lists the records of the release, told by their names, since anybody can
+// change their labels.
+func (h *helm) history(ctx context.Context) (history, error) {
+	list, err := h.names.Resource(secrets).Namespace(h.namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return nil, 0, clusterError("list the records of release "+h.release, err)
+		return nil, clusterError("list the records of release "+h.release, err)
 	}
-	for _, secret := range list.Items {
-		number, ours := strings.CutPrefix(secret.Name, storage.HelmStorageType+"."+h.release+".v")
-		n, err := strconv.Atoi(number)
-		if ours && err == nil {
-			names, version = append(names, secret.Name), max(version, n)
+	return historyOf(h.release, list.Items), nil
+}
+
+func historyOf(release string, secrets []metav1.PartialObjectMetadata) history {
+	var out history
+	for _, secret := range secrets {
+		number, ours := strings.CutPrefix(secret.Name, storage.HelmStorageType+"."+release+".v")
+		if !ours {
+			continue
 		}
+		n, err := strconv.ParseUint(number, 10, 31)
+		if err != nil || n == math.MaxInt32 {
+			n = 0
+		}
+		out = append(out, revision{secret, int(n)})
 	}
-	return names, version, nil
+	slices.SortStableFunc(out, func(a, b revision) int { return a.number - b.number })
+	return out
+}
+
+// last reads the last record; nil: there is none, or none that can be read.
+func (h *helm) last(ctx context.Context, history history) (*record, error) {
+	if len(history) == 0 {
+		return nil, nil
+	}
+	secret, err := h.client.CoreV1().Secrets(h.namespace).Get(ctx, history.last().Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, clusterError("read the record of release "+h.release, err)
+	}
+	out, err := readRecord(secret.Data["release"])
+	if err != nil || secret.Type != recordType || out.Version != history.version() {
+		return nil, nil
+	}
+	return out, nil
 }
 
 // strange says what is wrong with a record that no change of ours can have left.
-func (h *helm) strange(last *release.Release, before, target *render) (string, error) {
+func (h *helm) strange(any bool, last *record, before, target *render) (string, error) {
 	switch {
-	case last == nil && before == nil:
+	case !any && before == nil:
 		return "", nil
-	case last == nil:
+	case !any:
 		return "the record of release " + h.release + " was gone and was written anew", nil
+	case last == nil:
+		return "the record of release " + h.release + " could not be read and was replaced", nil
 	case last.Info.Status.IsPending():
 		return "the release " + h.release + " was left " + last.Info.Status.String() + " and was taken up", nil
 	case last.Info.Status != release.StatusDeployed || before == nil:
 		return "", nil // of a version that failed
 	}
 	wanted, err := h.recordOf(target)
-	if err != nil || sameRecord(last, wanted) {
+	if err != nil || last.is(wanted) {
 		return "", err // of a change that was made, and the agent was killed before it knew
 	}
 	return fmt.Sprintf("the record of release %s (revision %d) was not that of the last good version and was replaced", h.release, last.Version), nil
-}
-
-func sameRecord(a, b *release.Release) bool {
-	return a.Info.Status == b.Info.Status && a.Manifest == b.Manifest && a.Namespace == b.Namespace &&
-		len(a.Hooks) == 0 && a.Chart != nil && a.Chart.Name() == b.Chart.Name() && a.Chart.Metadata.Version == b.Chart.Metadata.Version
 }
 
 // recordOf is the record that Helm has of a render once it is installed.
@@ -153,33 +212,11 @@ func (h *helm) recordOf(r *render) (*release.Release, error) {
 	if err != nil {
 		return nil, err
 	}
-	made, err := h.dry(r)
-	if err != nil {
-		return nil, err
-	}
 	now := helmtime.Now() // for people
 	return &release.Release{
-		Name: h.release, Namespace: h.namespace, Chart: chart, Config: r.Values, Manifest: made.Manifest,
+		Name: h.release, Namespace: h.namespace, Chart: chart, Config: r.Values, Manifest: r.manifest,
 		Info: &release.Info{FirstDeployed: now, LastDeployed: now, Status: release.StatusDeployed, Description: description(r)},
 	}, nil
-}
-
-// dry has Helm make its manifest of a render without a cluster, and proves that it
-// is the render.
-func (h *helm) dry(r *render) (*release.Release, error) {
-	chart, err := literal(r)
-	if err != nil {
-		return nil, err
-	}
-	config := &action.Configuration{Log: func(string, ...any) {}, Capabilities: chartutil.DefaultCapabilities}
-	in := action.NewInstall(config)
-	in.ClientOnly, in.DryRun, in.DryRunOption = true, true, "client"
-	in.ReleaseName, in.Namespace, in.DisableHooks = h.release, h.namespace, true
-	made, err := in.Run(chart, r.Values)
-	if err != nil {
-		return nil, reason.New(reason.Internal, "helm: read the render: %w", err)
-	}
-	return made, proveLiteral(r, made)
 }
 
 // description is what "helm history" says of a revision.
