@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/consign-dev/consign/internal/apply/task"
 	"github.com/consign-dev/consign/internal/reason"
 )
@@ -25,7 +27,7 @@ func Apply(ctx context.Context, in task.ChartApplyInput) (task.ApplyResult, erro
 		return task.ApplyResult{}, err
 	}
 	if err := c.prepare(ctx, o, r, in.PodSecurity); err != nil {
-		return task.ApplyResult{}, err
+		return task.ApplyResult{}, beforehand(ctx, err)
 	}
 	h, err := c.helm(o)
 	if err != nil {
@@ -37,13 +39,24 @@ func Apply(ctx context.Context, in task.ChartApplyInput) (task.ApplyResult, erro
 		h.markFailed(err)
 		return task.ApplyResult{}, err
 	}
-	inv, err := c.inventory(ctx, o)
-	if err != nil {
-		return task.ApplyResult{}, err
-	}
 	out := task.ApplyResult{Notes: notes}
-	out.Services, out.Objects, err = c.live(ctx, h, inv)
-	return out, err
+	inv, err := c.inventory(ctx, o)
+	if err == nil {
+		out.Services, out.Objects, err = c.live(ctx, h, inv)
+	}
+	if err != nil {
+		return task.ApplyResult{}, afterwards(ctx, err)
+	}
+	return out, nil
+}
+
+// beforehand gives an error from before any change the reason too-slow when there
+// was no time left: another try has it again.
+func beforehand(ctx context.Context, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	return reason.New(reason.TooSlow, "the time allowed for the component was over before anything was changed: %w", err)
 }
 
 // afterwards gives an error of a change that was begun a reason that does not say
@@ -67,11 +80,19 @@ func checkedRenders(in task.ChartApplyInput, o owner) (r, before *render, err er
 	if err := checkImages(in.Images); err != nil {
 		return nil, nil, err
 	}
-	if r, err = readRender(in.Render, in.Digest, o); err != nil || len(in.Before) == 0 {
+	if r, err = provedRender(in.Render, in.Digest, o); err != nil || len(in.Before) == 0 {
 		return r, nil, err
 	}
-	before, err = readRender(in.Before, in.BeforeDigest, o)
+	before, err = provedRender(in.Before, in.BeforeDigest, o)
 	return r, before, err
+}
+
+func provedRender(data []byte, want digest.Digest, o owner) (*render, error) {
+	r, err := readRender(data, want, o)
+	if err != nil {
+		return nil, err
+	}
+	return r, r.prove()
 }
 
 // prepare finds out whether the cluster would take all of the render.
@@ -90,6 +111,7 @@ func (c *cluster) prepare(ctx context.Context, o owner, r *render, level string)
 
 // change puts the render in the place of what runs, and waits for it.
 func (c *cluster) change(ctx context.Context, h *helm, before, r *render, wait bool) (notes []string, err error) {
+	h.component = r.component()
 	restarts, err := h.restarts(ctx)
 	if err != nil {
 		return nil, err

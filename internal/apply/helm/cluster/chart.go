@@ -5,9 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
+	"helm.sh/helm/v3/pkg/action"
 	"helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/release"
 	"helm.sh/helm/v3/pkg/releaseutil"
 	"k8s.io/apimachinery/pkg/util/yaml"
@@ -36,6 +39,10 @@ func literal(r *render) (*chart.Chart, error) {
 	return c, c.Validate()
 }
 
+// notYAML are characters that end a line in YAML, or that it has no place for. Those
+// from DEL to the end of the C1 controls are more of them.
+var notYAML = []rune{0x2028, 0x2029, 0xfeff, 0xfffe, 0xffff}
+
 // literalText is JSON that is the same after Helm's template engine and a parser of
 // YAML: "{{" begins an action, and YAML refuses some characters that JSON does not.
 // Both can stand only within a text, where JSON has another spelling for them.
@@ -46,13 +53,31 @@ func literalText(raw json.RawMessage) ([]byte, error) {
 	}
 	var out strings.Builder
 	for _, c := range strings.ReplaceAll(compact.String(), "{{", `{\u007b`) {
-		if c == 0x7f || c >= 0x80 && c < 0xa0 || c == 0xfeff || c == 0xfffe || c == 0xffff {
+		if c >= 0x7f && c < 0xa0 || slices.Contains(notYAML, c) {
 			fmt.Fprintf(&out, `\u%04x`, c)
 			continue
 		}
 		out.WriteRune(c)
 	}
 	return []byte(out.String()), nil
+}
+
+// prove has Helm make its manifest of the render without a cluster, keeps it, and
+// refuses a render that would not be applied as it was checked.
+func (r *render) prove() error {
+	chart, err := literal(r)
+	if err != nil {
+		return err
+	}
+	in := action.NewInstall(&action.Configuration{Log: func(string, ...any) {}, Capabilities: chartutil.DefaultCapabilities})
+	in.ClientOnly, in.DryRun, in.DryRunOption = true, true, "client"
+	in.ReleaseName, in.Namespace, in.DisableHooks = r.Release, r.Namespace, true
+	made, err := in.Run(chart, r.Values)
+	if err != nil {
+		return reason.New(reason.Internal, "helm: read the render: %w", err)
+	}
+	r.manifest = made.Manifest
+	return proveLiteral(r, made)
 }
 
 // proveLiteral reads what Helm made of the literal chart as the cluster's client
@@ -75,8 +100,11 @@ func proveLiteral(r *render, made *release.Release) error {
 			return reason.New(reason.Internal, "read what helm made of the render: %w", err)
 		}
 		o, err := readObject(raw)
-		if err != nil || !reflect.DeepEqual(o.Object, want[name(o)]) {
-			return reason.New(reason.Internal, "what helm made of the render is not the render (%.200v)", err)
+		if err != nil {
+			return reason.New(reason.Internal, "read what helm made of the render: %w", err)
+		}
+		if !reflect.DeepEqual(o.Object, want[name(o)]) {
+			return reason.New(reason.Internal, "%s: what helm made of the render is not the render", name(o))
 		}
 		delete(want, name(o))
 	}

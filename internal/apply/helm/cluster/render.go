@@ -20,6 +20,7 @@ type render struct {
 	task.ChartRender
 	deployment string
 	objects    []*unstructured.Unstructured
+	manifest   string // what Helm makes of it, once it is proved
 }
 
 var pinnedImage = regexp.MustCompile(`@sha256:[0-9a-f]{64}$`)
@@ -74,6 +75,17 @@ func (r *render) check(obj *unstructured.Unstructured) error {
 		return reason.New(reason.Conflict, "render: %s is of namespace %q, not %q", name(obj), ns, r.Namespace)
 	}
 	return nil
+}
+
+// component is the name of the component that the render was made for, which every
+// object and pod of it bears.
+func (r *render) component() string {
+	for _, obj := range r.objects {
+		if of := obj.GetAnnotations()[task.AnnotationComponent]; of != "" {
+			return of
+		}
+	}
+	return ""
 }
 
 // checkImages holds the images that the caller has ready against their form. Which

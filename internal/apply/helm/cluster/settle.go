@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/cli-runtime/pkg/resource"
 
+	"github.com/consign-dev/consign/internal/apply/task"
 	"github.com/consign-dev/consign/internal/reason"
 )
 
@@ -30,11 +30,7 @@ const (
 // more. A container that does not stay up, an image that cannot be had and a Job
 // that failed end the wait at once. before counts the restarts of pods from before.
 func (h *helm) settle(ctx context.Context, r *render, before map[types.UID]int32) error {
-	made, err := h.dry(r)
-	if err != nil {
-		return err
-	}
-	list, err := h.config.KubeClient.Build(strings.NewReader(made.Manifest), false)
+	list, err := h.config.KubeClient.Build(strings.NewReader(r.manifest), false)
 	if err != nil {
 		return clusterError("look at what was applied", err)
 	}
@@ -79,8 +75,8 @@ func (h *helm) waitingFor(ctx context.Context, ready kube.ReadyChecker, list kub
 		}
 		ok, err := ready.IsReady(ctx, info)
 		if err != nil {
-			if unreachable := clusterError("look at "+kindName(kind, info.Name), err); reason.Is(unreachable, reason.Unreachable) && ctx.Err() == nil && !isPlain(err) {
-				return "", unreachable
+			if isAway(err) {
+				return "", clusterError("look at "+kindName(kind, info.Name), err)
 			}
 			return "", reason.New(reason.Health, "%s: %w", kindName(kind, info.Name), err)
 		}
@@ -89,13 +85,6 @@ func (h *helm) waitingFor(ctx context.Context, ready kube.ReadyChecker, list kub
 		}
 	}
 	return "", nil
-}
-
-// isPlain tells an error that Helm made of what it saw, such as a failed Job, from
-// one of a request.
-func isPlain(err error) bool {
-	var wrapped interface{ Unwrap() error }
-	return !errors.As(err, &wrapped)
 }
 
 // rolledOut reports for a Deployment that its pods are all of the present version
@@ -181,7 +170,8 @@ func (h *helm) explain(ctx context.Context) string {
 	return ""
 }
 
-// pods are those of the deployment that are not ending.
+// pods are those of the release that are not ending, with those of no component: a
+// deployment has one namespace for all of its components.
 func (h *helm) pods(ctx context.Context) ([]corev1.Pod, error) {
 	list, err := h.client.CoreV1().Pods(h.namespace).List(ctx, metav1.ListOptions{LabelSelector: h.selector()})
 	if err != nil {
@@ -189,7 +179,8 @@ func (h *helm) pods(ctx context.Context) ([]corev1.Pod, error) {
 	}
 	var out []corev1.Pod
 	for _, pod := range list.Items {
-		if pod.DeletionTimestamp == nil {
+		of := pod.Annotations[task.AnnotationComponent]
+		if pod.DeletionTimestamp == nil && (of == "" || h.component == "" || of == h.component) {
 			out = append(out, pod)
 		}
 	}
