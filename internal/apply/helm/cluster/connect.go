@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"time"
@@ -30,6 +32,9 @@ const (
 	maxKubeconfig = 1 << 20
 	// connectTimeout is how long the API server may take for its first answer.
 	connectTimeout = 15 * time.Second
+	// requestTimeout bounds every request, also those that Helm makes without a
+	// deadline of its own.
+	requestTimeout = time.Minute
 	// fieldManager is how the cluster calls us in what it records of changes.
 	fieldManager = "consign"
 )
@@ -57,7 +62,7 @@ func connect(ctx context.Context, kubeconfig string) (*cluster, error) {
 	}
 	// The API server has its own fairness; this program makes some hundred requests.
 	c.config.QPS, c.config.Burst, c.config.UserAgent = -1, 0, fieldManager
-	c.config.WarningHandler = rest.NoWarnings{}
+	c.config.Timeout, c.config.WarningHandler = requestTimeout, rest.NoWarnings{}
 	client, err := discovery.NewDiscoveryClientForConfig(c.config)
 	if err != nil {
 		return nil, reason.New(reason.Malformed, "kubeconfig %s: %w", kubeconfig, err)
@@ -76,7 +81,7 @@ func loadKubeconfig(path string) (*clientcmdapi.Config, error) {
 	}
 	data, err := readFile(path)
 	if err != nil {
-		return nil, reason.New(reason.Unreachable, "kubeconfig: %w", err)
+		return nil, err
 	}
 	config, err := clientcmd.Load(data)
 	if err != nil {
@@ -88,23 +93,50 @@ func loadKubeconfig(path string) (*clientcmdapi.Config, error) {
 		}
 		user.LocationOfOrigin = path
 	}
-	for _, known := range config.Clusters {
+	for name, known := range config.Clusters {
+		if err := checkServer(known); err != nil {
+			return nil, reason.New(reason.Malformed, "kubeconfig %s: cluster %q: %w", path, name, err)
+		}
 		known.LocationOfOrigin = path
 	}
 	return config, clientcmd.ResolveLocalPaths(config)
 }
 
+// checkServer refuses an API server that anybody on the way could be: what it says
+// runs would be believed, and our credentials would go to it.
+func checkServer(known *clientcmdapi.Cluster) error {
+	if known.InsecureSkipTLSVerify {
+		return errors.New("insecure-skip-tls-verify: give certificate-authority")
+	}
+	server, err := url.Parse(known.Server)
+	if err != nil {
+		return err
+	}
+	if server.Scheme == "https" || server.Scheme == "http" && isLoopback(server.Hostname()) {
+		return nil
+	}
+	return fmt.Errorf("server %q: want https", server.Redacted())
+}
+
+func isLoopback(host string) bool {
+	address, err := netip.ParseAddr(host)
+	return err == nil && address.IsLoopback()
+}
+
 func readFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, reason.New(reason.Unreachable, "kubeconfig: %w", err)
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxKubeconfig+1))
-	if err == nil && len(data) > maxKubeconfig {
-		err = fmt.Errorf("%s: more than %d bytes", path, maxKubeconfig)
+	if err != nil {
+		return nil, reason.New(reason.Unreachable, "kubeconfig: %w", err)
 	}
-	return data, err
+	if len(data) > maxKubeconfig {
+		return nil, reason.New(reason.TooLarge, "kubeconfig %s: more than %d bytes", path, maxKubeconfig)
+	}
+	return data, nil
 }
 
 // reach asks for the server's version, so that a cluster that is down is found out
@@ -124,15 +156,22 @@ func (c *cluster) reach(ctx context.Context, client *discovery.DiscoveryClient) 
 // step passes the fault point of a request to the cluster.
 func step(name string) error { return fault.Point("engine." + name) }
 
+// isAway tells an error of the way to the server, or of a server that is not well,
+// from what a server that is well says of a request.
+func isAway(err error) bool {
+	var way *url.Error
+	return errors.As(err, &way) || apierrors.IsServerTimeout(err) || apierrors.IsServiceUnavailable(err) || apierrors.IsTooManyRequests(err)
+}
+
 // clusterError gives a failed request the reason unreachable when the server went
-// away, and otherwise says what was being done.
+// away or does not know us, and otherwise says what was being done.
 func clusterError(doing string, err error) error {
 	var status apierrors.APIStatus
 	switch {
 	case err == nil:
 		return nil
 	case !errors.As(err, &status) && !meta.IsNoMatchError(err) && !errors.Is(err, context.DeadlineExceeded),
-		apierrors.IsServerTimeout(err), apierrors.IsServiceUnavailable(err), apierrors.IsTooManyRequests(err):
+		isAway(err), apierrors.IsUnauthorized(err):
 		return reason.New(reason.Unreachable, "%s: %w", doing, err)
 	default:
 		return fmt.Errorf("%s: %w", doing, err)
@@ -160,6 +199,7 @@ var (
 	namespaces = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
 	nodes      = schema.GroupVersionResource{Version: "v1", Resource: "nodes"}
 	pods       = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
+	secrets    = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
 	claims     = schema.GroupVersionResource{Version: "v1", Resource: "persistentvolumeclaims"}
 )
 
