@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/metadata"
 
 	"github.com/consign-dev/consign/internal/apply/task"
@@ -36,7 +37,10 @@ type resident struct {
 	resource schema.GroupVersionResource
 }
 
-func (r *resident) name() string { return kindName(r.gvk.GroupKind().String(), r.GetName()) }
+// kind is the kind with its group: others may have given theirs the same name.
+func (r *resident) kind() string { return r.gvk.GroupKind().String() }
+
+func (r *resident) name() string { return kindName(r.kind(), r.GetName()) }
 
 // inventory is everything in the cluster that bears the label of a deployment, of
 // whichever kind.
@@ -46,20 +50,24 @@ type inventory struct {
 	byUID map[types.UID]*resident
 }
 
-// inventory lists what bears the deployment's label, by metadata alone, which is
-// small. Kinds that nobody can list
-// have no objects; kinds that another API server offers, which is down, are left
-// out, since it would have to be up for them to do anything.
+// inventory lists by metadata alone, which is small. Kinds that another API server
+// offers, which is down, are left out, since it would have to be up for them to do
+// anything; Kubernetes' own are not.
 func (c *cluster) inventory(ctx context.Context, o owner) (*inventory, error) {
-	return c.list(ctx, o, o.selector(), false)
+	all, err := c.list(ctx, o, o.selector(), false)
+	if err != nil {
+		return nil, err
+	}
+	inv := &inventory{owner: o, all: all, byUID: map[types.UID]*resident{}}
+	for _, r := range all {
+		inv.byUID[r.UID] = r
+	}
+	return inv, nil
 }
 
-// everything is an inventory of the deployment's namespace, whosever the objects are.
-func (c *cluster) everything(ctx context.Context, o owner) (*inventory, error) {
-	return c.list(ctx, o, "", true)
-}
-
-func (c *cluster) list(ctx context.Context, o owner, selector string, inside bool) (*inventory, error) {
+// list finds the objects with certain labels in a namespace, and in the cluster's own
+// kinds unless they are left out.
+func (c *cluster) list(ctx context.Context, o owner, selector string, namespacedOnly bool) ([]*resident, error) {
 	if err := step("list"); err != nil {
 		return nil, err
 	}
@@ -71,7 +79,7 @@ func (c *cluster) list(ctx context.Context, o owner, selector string, inside boo
 	if err != nil {
 		return nil, err
 	}
-	inv := &inventory{owner: o, byUID: map[types.UID]*resident{}}
+	var out []*resident
 	for _, k := range kinds {
 		if inside && !k.namespaced {
 			continue
@@ -79,21 +87,21 @@ func (c *cluster) list(ctx context.Context, o owner, selector string, inside boo
 		var from metadata.ResourceInterface = client.Resource(k.resource)
 		if k.namespaced {
 			from = client.Resource(k.resource).Namespace(o.namespace)
+		} else if namespacedOnly {
+			continue
 		}
 		list, err := from.List(ctx, metav1.ListOptions{LabelSelector: selector})
-		if apierrors.IsNotFound(err) || apierrors.IsMethodNotSupported(err) || apierrors.IsServiceUnavailable(err) {
+		if apierrors.IsNotFound(err) || apierrors.IsServiceUnavailable(err) && !scheme.Scheme.IsGroupRegistered(k.gvk.Group) {
 			continue
 		}
 		if err != nil {
 			return nil, clusterError("list "+k.resource.Resource, err)
 		}
 		for _, item := range list.Items {
-			r := &resident{item, k.gvk, k.resource}
-			inv.all = append(inv.all, r)
-			inv.byUID[item.UID] = r
+			out = append(out, &resident{item, k.gvk, k.resource})
 		}
 	}
-	return inv, nil
+	return out, nil
 }
 
 type kind struct {
@@ -102,14 +110,20 @@ type kind struct {
 	namespaced bool
 }
 
-// listable are the kinds of the cluster, each in its preferred version. Events are
-// reports, and namespaces are looked at by name.
+// listable are the kinds of the cluster, each in its preferred version.
 func (c *cluster) listable() ([]kind, error) {
 	found, err := discovery.ServerPreferredResources(c.discovery)
 	var partly *discovery.ErrGroupDiscoveryFailed
 	if err != nil && !errors.As(err, &partly) {
 		return nil, clusterError("ask the cluster for its kinds", err)
 	}
+	return kindsOf(found)
+}
+
+// kindsOf picks the kinds that have objects: what can be listed and removed. What a
+// server works out when it is asked, such as the PodMetrics that bear the labels of
+// their pods, is none. Events are reports, and namespaces are looked at by name.
+func kindsOf(found []*metav1.APIResourceList) ([]kind, error) {
 	var out []kind
 	for _, list := range found {
 		gv, err := schema.ParseGroupVersion(list.GroupVersion)
@@ -117,7 +131,8 @@ func (c *cluster) listable() ([]kind, error) {
 			return nil, fmt.Errorf("ask the cluster for its kinds: %w", err)
 		}
 		for _, r := range list.APIResources {
-			if strings.Contains(r.Name, "/") || !slices.Contains(r.Verbs, "list") || r.Kind == "Event" || r.Name == namespaces.Resource && gv.Group == "" {
+			stored := slices.Contains(r.Verbs, "list") && slices.Contains(r.Verbs, "delete")
+			if !stored || strings.Contains(r.Name, "/") || r.Kind == "Event" || r.Name == namespaces.Resource && gv.Group == "" {
 				continue
 			}
 			out = append(out, kind{gv.WithKind(r.Kind), gv.WithResource(r.Name), r.Namespaced})
@@ -144,7 +159,7 @@ func (inv *inventory) root(r *resident) *resident {
 			break
 		}
 		maker, ok := inv.byUID[controller.UID]
-		if !ok || !slices.Contains(makers[r.gvk.GroupKind().String()], maker.gvk.GroupKind().String()) {
+		if !ok || !slices.Contains(makers[r.kind()], maker.kind()) {
 			break
 		}
 		r = maker
@@ -172,13 +187,13 @@ func (inv *inventory) of(release string) (own, strays []*resident) {
 // made reports whether a controller made r for another object, or copied a service
 // into it.
 func (inv *inventory) made(r *resident) bool {
-	if r.gvk.Kind == "Endpoints" {
-		return slices.ContainsFunc(inv.all, func(s *resident) bool { return s.gvk.Kind == "Service" && s.GetName() == r.GetName() })
+	if r.kind() == "Endpoints" {
+		return slices.ContainsFunc(inv.all, func(s *resident) bool { return s.kind() == "Service" && s.GetName() == r.GetName() })
 	}
 	return inv.root(r) != r
 }
 
-func (r *resident) isClaim() bool { return r.gvk.GroupKind().String() == "PersistentVolumeClaim" }
+func (r *resident) isClaim() bool { return r.kind() == "PersistentVolumeClaim" }
 
 // beside are the objects of the release, or of nobody, that are not in a render.
 func (inv *inventory) beside(r *render) []*resident {

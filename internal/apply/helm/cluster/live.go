@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/consign-dev/consign/internal/apply/task"
@@ -101,7 +102,7 @@ func (c *cluster) liveObjects(ctx context.Context, release string, inv *inventor
 	for _, r := range inv.all {
 		root := inv.root(r)
 		of := root.GetAnnotations()[annotationRelease]
-		if of != release && of != "" || r.GetDeletionTimestamp() != nil || inv.made(r) && slices.Contains(silent, r.gvk.GroupKind().String()) {
+		if of != release && of != "" || r.GetDeletionTimestamp() != nil || inv.made(r) && slices.Contains(silent, r.kind()) {
 			continue
 		}
 		object, err := c.liveObject(ctx, r)
@@ -135,7 +136,8 @@ func (c *cluster) liveObject(ctx context.Context, r *resident) ([]byte, error) {
 	}
 	delete(live.Object, "status")
 	live.SetManagedFields(nil)
-	switch r.gvk.GroupKind().String() {
+	unstructured.RemoveNestedField(live.Object, "metadata", "annotations", corev1.LastAppliedConfigAnnotation)
+	switch r.kind() {
 	case "Secret", "ConfigMap":
 		delete(live.Object, "data")
 		delete(live.Object, "binaryData")
