@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -46,17 +48,17 @@ func (c *cluster) ensureNamespace(ctx context.Context, o owner, level string) er
 	if err := step("namespace"); err != nil {
 		return err
 	}
-	want := &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "v1", "kind": "Namespace",
-		"metadata": map[string]any{"name": o.namespace, "labels": map[string]any{
-			task.LabelDeployment: o.deployment, labelEnforce: level, labelVersion: "latest",
-		}},
-	}}
+	want := &unstructured.Unstructured{}
+	want.SetAPIVersion("v1")
+	want.SetKind("Namespace")
+	want.SetName(o.namespace)
+	want.SetLabels(namespaceLabels(o, level))
 	_, err := c.objects.Resource(namespaces).Apply(ctx, o.namespace, want, metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
 	return clusterError("make the namespace "+o.namespace, err)
 }
 
-// checkLevel reports a namespace that lets more in than it should.
+// checkLevel reports a namespace that is not marked as ours any more, or that lets
+// more in than it should.
 func (c *cluster) checkLevel(ctx context.Context, o owner, level string) (drift string, err error) {
 	live, err := c.objects.Resource(namespaces).Get(ctx, o.namespace, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -65,8 +67,15 @@ func (c *cluster) checkLevel(ctx context.Context, o owner, level string) (drift 
 	if err != nil {
 		return "", clusterError("look at the namespace "+o.namespace, err)
 	}
-	if got := live.GetLabels()[labelEnforce]; got != level {
-		return "Namespace/" + o.namespace + ": metadata.labels[" + labelEnforce + "] differs", nil
+	wanted := namespaceLabels(o, level)
+	for _, key := range slices.Sorted(maps.Keys(wanted)) {
+		if live.GetLabels()[key] != wanted[key] {
+			return "Namespace/" + o.namespace + ": metadata.labels[" + key + "] differs", nil
+		}
 	}
 	return "", nil
+}
+
+func namespaceLabels(o owner, level string) map[string]string {
+	return map[string]string{task.LabelDeployment: o.deployment, labelEnforce: level, labelVersion: "latest"}
 }

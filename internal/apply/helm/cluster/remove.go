@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -32,58 +31,93 @@ func Remove(ctx context.Context, in task.ChartRemoveInput) (task.RemoveResult, e
 	if err != nil {
 		return task.RemoveResult{}, err
 	}
-	there, err := c.hasNamespace(ctx, o)
-	if err != nil || !there {
-		return task.RemoveResult{}, err
-	}
 	h, err := c.helm(o)
 	if err != nil {
 		return task.RemoveResult{}, err
 	}
-	removed, err := c.takeAway(ctx, o)
+	removed, err := c.takeAway(ctx, o, in.Volumes)
 	if err != nil {
 		return removed, err
 	}
-	if err := h.replaceRecords(ctx, nil); err != nil {
-		return removed, err
-	}
-	return removed, c.leaveNamespace(ctx, o, in.Volumes)
+	return removed, c.leave(ctx, h, in.Volumes)
 }
 
-// hasNamespace reports whether there is anything to remove. A namespace of somebody
-// else holds nothing of ours.
-func (c *cluster) hasNamespace(ctx context.Context, o owner) (bool, error) {
-	live, err := c.objects.Resource(namespaces).Get(ctx, o.namespace, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return false, nil
+// leave removes what is ours beside the objects of a release: Helm's records, and
+// the namespace. One that is not marked as ours stays as it is.
+func (c *cluster) leave(ctx context.Context, h *helm, volumes bool) error {
+	live, err := c.objects.Resource(namespaces).Get(ctx, h.namespace, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) || err == nil && live.GetLabels()[task.LabelDeployment] != h.deployment {
+		return nil
 	}
-	return err == nil && live.GetLabels()[task.LabelDeployment] == o.deployment, clusterError("look at the namespace "+o.namespace, err)
+	if err != nil {
+		return clusterError("look at the namespace "+h.namespace, err)
+	}
+	history, err := h.history(ctx)
+	if err != nil {
+		return err
+	}
+	if err := h.replaceRecords(ctx, history, nil); err != nil {
+		return err
+	}
+	return c.leaveNamespace(ctx, h.owner, volumes)
 }
 
-// takeAway deletes the objects of a release and waits until they and what was made
-// for them are gone.
-func (c *cluster) takeAway(ctx context.Context, o owner) (task.RemoveResult, error) {
-	removed := map[string]bool{}
+// takeAway deletes the objects of a release, told by their labels even where those of
+// the namespace were changed, and waits until they and what was made for them are
+// gone.
+func (c *cluster) takeAway(ctx context.Context, o owner, volumes bool) (task.RemoveResult, error) {
+	removed, left := map[string]bool{}, "what was not looked for"
 	for {
 		inv, err := c.inventory(ctx, o)
 		if err != nil {
-			return task.RemoveResult{}, err
+			return task.RemoveResult{}, lateRemoval(ctx, left, err)
 		}
-		own, strays := inv.of(o.release)
-		going := append(own, strays...)
+		going := inv.going(o.release, volumes)
 		arrangeRemoval(going)
 		for _, r := range going {
 			if err := c.delete(ctx, r); err != nil {
-				return task.RemoveResult{}, err
+				return task.RemoveResult{}, lateRemoval(ctx, r.name(), err)
 			}
 			removed[r.name()] = true
 		}
-		if left := inv.left(o.release); len(going) == 0 && left == "" {
+		if left = inv.left(o.release, volumes); len(going) == 0 && left == "" {
 			return task.RemoveResult{Objects: slices.Sorted(maps.Keys(removed))}, nil
-		} else if ctx.Err() != nil || !pause(ctx) {
-			return task.RemoveResult{}, fmt.Errorf("the time allowed for the removal is over, and %s is still there", left)
+		} else if !pause(ctx) {
+			return task.RemoveResult{}, lateRemoval(ctx, left, ctx.Err())
 		}
 	}
+}
+
+// lateRemoval says what is still there when the time is over. A finalizer that nobody
+// sees to keeps an object for ever; the next removal goes on where this one ends.
+func lateRemoval(ctx context.Context, left string, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	return reason.New(reason.Unreachable, "the time allowed for the removal is over, and the cluster still has %s: see which of its finalizers is not removed", left)
+}
+
+// going are the objects that a removal takes away. Claims are among them where the
+// data is to go: those of the release, and when no other component has objects any
+// more those that StatefulSets of the deployment left.
+func (inv *inventory) going(release string, volumes bool) []*resident {
+	own, strays := inv.of(release)
+	out := append(own, strays...)
+	for _, r := range inv.all {
+		of := r.GetAnnotations()[annotationRelease]
+		if volumes && r.isClaim() && r.GetDeletionTimestamp() == nil && (of == release || of == "" && !inv.others(release)) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// others reports whether another component of the deployment has objects.
+func (inv *inventory) others(release string) bool {
+	return slices.ContainsFunc(inv.all, func(r *resident) bool {
+		of := r.GetAnnotations()[annotationRelease]
+		return of != "" && of != release && !r.isClaim()
+	})
 }
 
 // pause waits for the next look.
@@ -97,14 +131,13 @@ func pause(ctx context.Context) bool {
 }
 
 // left names something of the release, or made for it, that is still there.
-func (inv *inventory) left(release string) string {
+func (inv *inventory) left(release string, volumes bool) string {
 	for _, r := range inv.all {
-		root := inv.root(r)
-		of := root.GetAnnotations()[annotationRelease]
-		if r.isClaim() || r.gvk.Kind == "Endpoints" || r.gvk.Kind == "EndpointSlice" {
+		of := inv.root(r).GetAnnotations()[annotationRelease]
+		if r.isClaim() && !volumes || r.kind() == "Endpoints" || r.kind() == "EndpointSlice.discovery.k8s.io" {
 			continue
 		}
-		if of == release || of == "" && r.gvk.Kind == "Pod" {
+		if of == release || of == "" && r.kind() == "Pod" {
 			return r.name()
 		}
 	}
@@ -174,13 +207,22 @@ func (c *cluster) keepClaims(ctx context.Context, o owner, r *render) error {
 	return nil
 }
 
-// leaveNamespace removes the namespace of a deployment when nothing is left in it
-// but what every namespace has: data stays unless it is to go, and so does what
-// others put there, such as a Secret that the site makes for the application.
+// leaveNamespace removes the namespace of a deployment of which nothing is left. What
+// somebody else keeps there keeps it.
 func (c *cluster) leaveNamespace(ctx context.Context, o owner, volumes bool) error {
 	empty, err := c.empty(ctx, o, volumes)
 	if err != nil || !empty {
 		return err
+	}
+	if inv.others(o.release) {
+		return nil
+	}
+	everything, err := c.list(ctx, o, "", true)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(everything, func(r *resident) bool { return r.isOthers(o) || r.isClaim() && !volumes }) {
+		return nil
 	}
 	err = c.objects.Resource(namespaces).Delete(ctx, o.namespace, metav1.DeleteOptions{})
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
@@ -189,24 +231,19 @@ func (c *cluster) leaveNamespace(ctx context.Context, o owner, volumes bool) err
 	return clusterError("remove the namespace "+o.namespace, err)
 }
 
-// empty reports whether a namespace holds nothing that has to stay. With volumes,
-// its claims have not.
-func (c *cluster) empty(ctx context.Context, o owner, volumes bool) (bool, error) {
-	inv, err := c.everything(ctx, o)
-	if err != nil {
-		return false, err
+// isOthers reports whether an object in the deployment's namespace is neither of the
+// deployment nor one that Kubernetes has in every namespace or makes by itself.
+func (r *resident) isOthers(o owner) bool {
+	switch {
+	case r.GetLabels()[task.LabelDeployment] == o.deployment, metav1.GetControllerOf(r) != nil:
+		return false
+	case r.isClaim() && r.GetLabels()[task.LabelDeployment] == "":
+		return false // a StatefulSet's, whose claims bear the labels of its selector only
+	case r.name() == "ConfigMap/kube-root-ca.crt", r.name() == "ServiceAccount/default":
+		return false
+	case r.kind() == "Endpoints", r.kind() == "EndpointSlice.discovery.k8s.io", r.kind() == "Lease.coordination.k8s.io":
+		return false
 	}
-	for _, r := range inv.all {
-		switch {
-		case r.GetDeletionTimestamp() != nil, inv.made(r), ofEveryNamespace[r.name()], r.gvk.Group == "metrics.k8s.io":
-		case r.gvk.Kind == "EndpointSlice", r.gvk.Kind == "Endpoints": // they follow their service
-		case r.isClaim() && volumes:
-		default:
-			return false, nil
-		}
-	}
-	return true, nil
+	// The token that old clusters make for the account is of the account.
+	return r.GetAnnotations()["kubernetes.io/service-account.name"] != "default"
 }
-
-// ofEveryNamespace are the objects that Kubernetes puts into each namespace.
-var ofEveryNamespace = map[string]bool{"ConfigMap/kube-root-ca.crt": true, "ServiceAccount/default": true}
