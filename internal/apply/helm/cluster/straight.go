@@ -54,7 +54,13 @@ func with(m map[string]string, key, value string) map[string]string {
 // written, since the server filled in fields that then never change (a Job's
 // selector, a claim's volume): of those the fields that the render has are compared.
 func (t target) wanted(ctx context.Context, live *unstructured.Unstructured, scaled bool) (*unstructured.Unstructured, error) {
-	out, err := t.replace(ctx, live, scaled, metav1.DryRunAll)
+	return t.asked(ctx, live, scaled, metav1.FieldValidationIgnore)
+}
+
+// asked is wanted with a choice of what the server does about fields that it does
+// not know.
+func (t target) asked(ctx context.Context, live *unstructured.Unstructured, scaled bool, unknown string) (*unstructured.Unstructured, error) {
+	out, err := t.replace(ctx, live, scaled, metav1.UpdateOptions{FieldManager: fieldManager, FieldValidation: unknown, DryRun: []string{metav1.DryRunAll}})
 	if apierrors.IsInvalid(err) {
 		out, err = t.at.Apply(ctx, t.GetName(), t.Unstructured, metav1.ApplyOptions{FieldManager: fieldManager, Force: true, DryRun: []string{metav1.DryRunAll}})
 	}
@@ -63,7 +69,7 @@ func (t target) wanted(ctx context.Context, live *unstructured.Unstructured, sca
 
 // replace puts a target in the place of a live object. What only the server says of
 // an object stays as it is.
-func (t target) replace(ctx context.Context, live *unstructured.Unstructured, scaled bool, dryRun ...string) (*unstructured.Unstructured, error) {
+func (t target) replace(ctx context.Context, live *unstructured.Unstructured, scaled bool, how metav1.UpdateOptions) (*unstructured.Unstructured, error) {
 	next := t.DeepCopy()
 	next.SetResourceVersion(live.GetResourceVersion())
 	next.SetFinalizers(live.GetFinalizers())
@@ -77,7 +83,7 @@ func (t target) replace(ctx context.Context, live *unstructured.Unstructured, sc
 			return nil, err
 		}
 	}
-	return t.at.Update(ctx, next, metav1.UpdateOptions{FieldManager: fieldManager, DryRun: dryRun})
+	return t.at.Update(ctx, next, how)
 }
 
 // serversAnnotations begin the annotations that controllers put on objects.
@@ -122,7 +128,7 @@ func (c *cluster) rehearse(ctx context.Context, o owner, r *render) error {
 		if err != nil {
 			return err
 		}
-		if err := o.scope(obj, t, c); err != nil {
+		if err := c.scope(obj); err != nil {
 			return err
 		}
 		live, err := t.at.Get(ctx, obj.GetName(), metav1.GetOptions{})
@@ -131,7 +137,7 @@ func (c *cluster) rehearse(ctx context.Context, o owner, r *render) error {
 				FieldManager: fieldManager, FieldValidation: metav1.FieldValidationStrict, DryRun: []string{metav1.DryRunAll},
 			})
 		} else if err == nil {
-			_, err = t.wanted(ctx, live, false)
+			_, err = t.asked(ctx, live, false, metav1.FieldValidationStrict)
 		}
 		if err != nil {
 			return refusedBy(name(obj), err)
@@ -142,7 +148,7 @@ func (c *cluster) rehearse(ctx context.Context, o owner, r *render) error {
 
 // scope refuses an object of a custom kind that is the whole cluster's: a grant of a
 // kind is for objects in the deployment's namespace.
-func (o owner) scope(obj *unstructured.Unstructured, _ target, c *cluster) error {
+func (c *cluster) scope(obj *unstructured.Unstructured) error {
 	m, err := c.resource(obj.GroupVersionKind())
 	if err != nil {
 		return err
@@ -240,7 +246,7 @@ func (c *cluster) straightenOne(ctx context.Context, o owner, obj *unstructured.
 		if err := step("replace"); err != nil {
 			return err
 		}
-		_, err = t.replace(ctx, live, scaled)
+		_, err = t.replace(ctx, live, scaled, metav1.UpdateOptions{FieldManager: fieldManager})
 		if apierrors.IsInvalid(err) {
 			_, err = t.at.Apply(ctx, t.GetName(), t.Unstructured, metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
 		}
