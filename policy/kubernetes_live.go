@@ -188,11 +188,25 @@ func unservePod(spec, rendered map[string]any) {
 	unserveAffinity(spec)
 }
 
-// isTokenVolume recognises the volume that the API server gives every pod.
+// isTokenVolume recognises the volume that the API server gives every pod: a token
+// for itself, its certificate and the name of the namespace. One of that name with
+// anything else in it is judged as what it is.
 func isTokenVolume(v any) bool {
 	volume, _ := v.(map[string]any)
 	name, _ := volume["name"].(string)
-	return strings.HasPrefix(name, "kube-api-access-") && volume["projected"] != nil
+	sources := each(sub(volume, "projected"), "sources")
+	if !strings.HasPrefix(name, "kube-api-access-") || len(volume) != 2 || len(sources) == 0 {
+		return false
+	}
+	return !slices.ContainsFunc(sources, func(source map[string]any) bool { return len(source) != 1 || !isTokenSource(source) })
+}
+
+func isTokenSource(source map[string]any) bool {
+	token, isToken := source["serviceAccountToken"].(map[string]any)
+	_, audience := token["audience"]
+	configMap, _ := sub(source, "configMap")["name"].(string)
+	_, facts := source["downwardAPI"]
+	return isToken && !audience || configMap == "kube-root-ca.crt" || configMap == "openshift-service-ca.crt" || facts
 }
 
 // unserveAffinity takes away the node that the DaemonSet controller writes.
