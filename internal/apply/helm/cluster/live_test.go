@@ -167,7 +167,7 @@ func TestChangesByHand(t *testing.T) {
 		{"somebody's pod", "Pod/meddler is not of the application", "hostPID",
 			[]string{"run", "meddler", "--image", s.image, "--overrides", `{"metadata":{` + labels + `},"spec":{"hostPID":true,"containers":[{"name":"meddler","image":"` + s.image + `"}]}}`}},
 		{"a forged maker", "Pod/forged is not of the application", "",
-			[]string{"run", "forged", "--image", s.image, "--overrides", `{"metadata":{` + labels + `,"ownerReferences":[{"apiVersion":"v1","kind":"ConfigMap","name":"settings","uid":"` + s.uid("configmap/settings") + `","controller":true}]}}`}},
+			[]string{"run", "forged", "--image", s.image, "--overrides", `{"metadata":{` + labels + `,"ownerReferences":[{"apiVersion":"v1","kind":"Service","name":"web","uid":"` + s.uid("service/web") + `","controller":true}]}}`}},
 	} {
 		s.Kubectl(c.do...)
 		seen := s.observe(r)
