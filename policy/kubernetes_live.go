@@ -59,7 +59,8 @@ func (w *walk) liveObject(at place, madeFor string, o map[string]any) {
 	known, ok := kubernetesKinds[kind]
 	apiVersion, _ := o["apiVersion"].(string)
 	ownerKind, ownerName, made := strings.Cut(madeFor, "/")
-	if !ok || !made || !slices.Contains(known.versions, apiVersion) {
+	maker := kubernetesKinds[ownerKind]
+	if !ok || !made || maker.section != sectionWorkloads || !slices.Contains(known.versions, apiVersion) {
 		w.object(at, o)
 		return
 	}
@@ -67,7 +68,7 @@ func (w *walk) liveObject(at place, madeFor string, o map[string]any) {
 	if ownerKind == "StatefulSet" {
 		w.enterClaims(ownerName, objectNameOf(o))
 	}
-	w.owner = kubernetesKinds[ownerKind].owner(w.spelt(ownerName))
+	w.owner = maker.owner(w.spelt(ownerName))
 	known.rule.check(w, at, o)
 	w.owner = owner{}
 }
