@@ -12,6 +12,11 @@
 //	# packages: ./internal/world/attacks ./policy
 //	# library: go-tuf refuses such a threshold
 //
+// A second line may name the one test that judges the patch, where others of the row
+// need a cluster:
+//
+//	# tests: TestAttackH12RecordsAreCompared
+//
 // The exit status is 1 when a mutant was missed or could not be made.
 package main
 
@@ -90,7 +95,7 @@ func judge(ctx context.Context, c *checkout, chosen []mutant, out io.Writer) (fa
 		if ctx.Err() != nil {
 			return failed
 		}
-		begin, key := time.Now(), m.row+" "+strings.Join(m.packages, " ")
+		begin, key := time.Now(), m.tests()+" "+strings.Join(m.packages, " ")
 		if _, done := sound[key]; !done {
 			sound[key] = c.passes(ctx, m)
 		}

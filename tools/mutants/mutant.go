@@ -20,6 +20,8 @@ type mutant struct {
 	path     string
 	packages []string
 	files    []string
+	// pattern is of those tests of the row that can judge the patch, "" for all.
+	pattern string
 }
 
 var (
@@ -56,7 +58,13 @@ func readMutant(path string) (mutant, error) {
 	for _, f := range patchedFile.FindAllSubmatch(text, -1) {
 		m.files = append(m.files, string(f[2]))
 	}
-	first, _, _ := strings.Cut(string(text), "\n")
+	first, rest, _ := strings.Cut(string(text), "\n")
+	second, _, _ := strings.Cut(rest, "\n")
+	if pattern, ok := strings.CutPrefix(second, "# tests: "); ok {
+		if m.pattern = strings.TrimSpace(pattern); !strings.HasPrefix(m.pattern, "TestAttack"+m.row) {
+			return m, fmt.Errorf("%q are not tests of row %s", pattern, m.row)
+		}
+	}
 	packages, tested := strings.CutPrefix(first, "# packages: ")
 	why, library := strings.CutPrefix(first, "# library: ")
 	switch {
@@ -70,7 +78,12 @@ func readMutant(path string) (mutant, error) {
 }
 
 // tests is the pattern of the tests of the row, for go test -run.
-func (m mutant) tests() string { return "^TestAttack" + m.row + "([^0-9]|$)" }
+func (m mutant) tests() string {
+	if m.pattern != "" {
+		return "^" + m.pattern + "$"
+	}
+	return "^TestAttack" + m.row + "([^0-9]|$)"
+}
 
 func (m mutant) wanted(rows []string) bool { return len(rows) == 0 || slices.Contains(rows, m.row) }
 

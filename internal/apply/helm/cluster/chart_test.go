@@ -94,7 +94,7 @@ func TestALiteralThatIsNotTheRenderIsRefused(t *testing.T) {
 	}
 }
 
-func TestProofOfALiteral(t *testing.T) {
+func TestAttackA8ProofOfALiteral(t *testing.T) {
 	one, two := settings(t, "one", "a", "b"), settings(t, "two", "a", "b")
 	r, err := proved(t, rendering(t, one, two))
 	if err != nil {

@@ -4,10 +4,10 @@
 // The cluster receives exactly the render that was checked. Helm's own upgrade
 // would render again and merge three versions of each object, of which one lies in
 // a Secret that whoever administers the cluster can write. So Helm is given a chart
-// that holds the render as a literal (chart.go), its record of the release is held
-// against the last good render before it is believed (record.go), what still
-// differs afterwards is replaced (straight.go), and what does not belong there goes
-// (inventory.go). A former version comes back by applying its render again; Helm's
+// that holds the render as a literal (chart.go), its record of the release is made
+// from the last good render (record.go) and read from nowhere else (ledger.go), what
+// still differs afterwards is replaced (straight.go), and what does not belong there
+// goes (inventory.go). A former version comes back by applying its render again; Helm's
 // rollback is not used.
 //
 // What is whose is told by the label task.LabelDeployment and by Helm's annotation
