@@ -92,7 +92,7 @@ func TestAttackH13UpgradeIsKilledAtEveryStep(t *testing.T) {
 	if err := world.Build(bin, "faults", "./cmd/applier-helm"); err != nil {
 		t.Fatal(err)
 	}
-	s := newSite(t)
+	s := newStillSite(t)
 	s.good(s.render(still, nil))
 	traced := s.render(still, map[string]string{"greeting": "traced"})
 	points := s.points(bin, s.input(traced))
@@ -122,7 +122,7 @@ func TestAttackH13UpgradeIsKilledAtEveryStep(t *testing.T) {
 // before anything is changed.
 func TestAttackH14ObjectsOfOthersAreInTheWay(t *testing.T) {
 	t.Parallel()
-	s := newSite(t)
+	s := newStillSite(t)
 	first := s.render(still, nil)
 	s.good(first)
 	more := s.render(still+"---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: theirs}\ndata: {text: ours}\n", map[string]string{"greeting": "hello"})
@@ -141,7 +141,7 @@ func TestAttackH14ObjectsOfOthersAreInTheWay(t *testing.T) {
 		}
 		s.Kubectl("delete", "configmap", "theirs")
 	}
-	foreign := newSite(t)
+	foreign := newStillSite(t)
 	foreign.Kubectl("create", "namespace", foreign.Name)
 	if _, err := foreign.apply(foreign.render(still, nil)); !reason.Is(err, reason.Conflict) || !strings.Contains(err.Error(), "namespace "+foreign.Name) {
 		t.Errorf("a namespace of somebody else: %v", err)
@@ -155,7 +155,7 @@ func TestAttackH14ObjectsOfOthersAreInTheWay(t *testing.T) {
 // the namespace where somebody keeps something in it.
 func TestAttackH14RemovalBesideOthers(t *testing.T) {
 	t.Parallel()
-	s := newSite(t)
+	s := newStillSite(t)
 	s.good(s.render(still, nil))
 	s.Kubectl("create", "configmap", "notes")
 	s.Kubectl("label", "namespace", s.Name, "dev.consign.deployment=other", "--overwrite")
@@ -174,7 +174,7 @@ func TestAttackH14RemovalBesideOthers(t *testing.T) {
 // information or with too much of it.
 func TestAttackH12SecretsThatPassForRecords(t *testing.T) {
 	t.Parallel()
-	s, other := newSite(t), newSite(t)
+	s, other := newStillSite(t), newStillSite(t)
 	s.good(s.render(still, nil))
 	theirs := other.render(still, nil)
 	other.good(theirs)
@@ -207,7 +207,7 @@ func TestAttackH12SecretsThatPassForRecords(t *testing.T) {
 // Whether the cluster takes a render is known before anything is changed.
 func TestWhatTheClusterDoesNotTake(t *testing.T) {
 	t.Parallel()
-	s := newSite(t)
+	s := newStillSite(t)
 	unknown := strings.Replace(still, "ports: [", "unknown: true, ports: [", 1)
 	if _, err := s.apply(s.render(unknown, nil)); !reason.Is(err, reason.Ineligible) || !strings.Contains(err.Error(), "Service/web") {
 		t.Errorf("an unknown field at first: %v", err)
@@ -216,14 +216,15 @@ func TestWhatTheClusterDoesNotTake(t *testing.T) {
 	s.good(first)
 	group := strings.ToLower(s.Name) + ".example.com"
 	s.Apply(`{"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition","metadata":{"name":"lines.` + group + `"},"spec":{"group":"` + group + `","scope":"Cluster",` +
-		`"names":{"kind":"Line","plural":"lines"},"versions":[{"name":"v1","served":true,"storage":true,"schema":{"openAPIV3Schema":{"type":"object","properties":{"spec":{"type":"object","properties":{"n":{"type":"integer"}}}}}}}]}}`)
+		`"names":{"kind":"Line","plural":"lines"},"versions":[{"name":"v1","served":true,"storage":true,"schema":{"openAPIV3Schema":{"type":"object","properties":{"spec":{"type":"object","properties":{"speed":{"type":"integer"}}}}}}}]}}`)
 	t.Cleanup(func() { s.Kubectl("delete", "customresourcedefinition", "lines."+group, "--wait=false") })
 	s.Kubectl("wait", "--for=condition=Established", "customresourcedefinition/lines."+group, "--timeout=1m")
 	for name, c := range map[string]struct{ chart, want string }{
 		"an unknown field":       {strings.Replace(unknown, "port: 80", "port: 81", 1), "unknown"},
 		"a bad value":            {strings.Replace(still, "port: 80", "port: 800000", 1), "800000"},
 		"an unknown kind":        {still + "---\napiVersion: none.example.com/v1\nkind: None\nmetadata: {name: a}\n", "does not know None"},
-		"the whole cluster's":    {still + "---\napiVersion: " + group + "/v1\nkind: Line\nmetadata: {name: a}\nspec: {n: 1}\n", "the whole cluster's"},
+		"the whole cluster's":    {still + "---\napiVersion: " + group + "/v1\nkind: Line\nmetadata: {name: a}\nspec: {speed: 1}\n", "the whole cluster's"},
+		"of the namespace, too":  {still + "---\napiVersion: " + group + "/v1\nkind: Line\nmetadata: {name: a, namespace: " + s.Name + "}\nspec: {speed: 1}\n", "the whole cluster's"},
 		"a second one of a name": {still + "---\napiVersion: v1\nkind: Secret\ntype: 7/x y\nmetadata: {name: a}\nimmutable: 1\n", "Secret/a"},
 	} {
 		if _, err := s.apply(s.render(c.chart, map[string]string{"greeting": "other"})); !reason.Is(err, reason.Ineligible) || !strings.Contains(err.Error(), c.want) {
@@ -237,7 +238,7 @@ func TestWhatTheClusterDoesNotTake(t *testing.T) {
 // removes ends a removal in its time.
 func TestTimeIsKept(t *testing.T) {
 	t.Parallel()
-	s := newSite(t)
+	s := newStillSite(t)
 	s.good(s.render(still, nil))
 	in := s.input(s.render(strings.Replace(still, "spec: {selector", "spec: {type: LoadBalancer, selector", 1), nil))
 	in.TimeoutSeconds = 30
@@ -258,7 +259,7 @@ func TestTimeIsKept(t *testing.T) {
 // Data outlives the version that made it, and is there for the next that names it.
 func TestClaimsOutliveTheirVersion(t *testing.T) {
 	t.Parallel()
-	s := newSite(t)
+	s := newStillSite(t)
 	claim := "---\napiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: papers}\nspec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}\n"
 	with, without := s.render(still+claim, nil), s.render(still, nil)
 	s.good(with)

@@ -36,9 +36,18 @@ type site struct {
 
 func newSite(t *testing.T) *site {
 	t.Helper()
+	s := newStillSite(t)
+	s.image = kubetest.Hello(t)
+	return s
+}
+
+// newStillSite is a site of which no pod runs: its image is nowhere.
+func newStillSite(t *testing.T) *site {
+	t.Helper()
 	id := strings.ToLower(rand.Text()[:10])
 	return &site{
-		Namespace: kubetest.Of(t, "of-"+id), t: t, release: "web-" + id, deployment: "deployment-" + id, image: kubetest.Hello(t),
+		Namespace: kubetest.Of(t, "of-"+id), t: t, release: "web-" + id, deployment: "deployment-" + id,
+		image: "127.0.0.1:1/hello@" + string(digest.FromString("hello")),
 	}
 }
 

@@ -6,9 +6,11 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes/scheme"
 
 	"github.com/consign-dev/consign/internal/reason"
 )
@@ -153,7 +155,7 @@ func (c *cluster) scope(obj *unstructured.Unstructured) error {
 	if err != nil {
 		return err
 	}
-	if m.Scope.Name() == "root" && obj.GetNamespace() != "" {
+	if m.Scope.Name() == meta.RESTScopeNameRoot && (obj.GetNamespace() != "" || !scheme.Scheme.IsGroupRegistered(obj.GroupVersionKind().Group)) {
 		return reason.New(reason.Ineligible, "%s: objects of this kind are the whole cluster's here, not a namespace's", name(obj))
 	}
 	return nil
