@@ -81,9 +81,6 @@ func (c *cluster) list(ctx context.Context, o owner, selector string, namespaced
 	}
 	var out []*resident
 	for _, k := range kinds {
-		if inside && !k.namespaced {
-			continue
-		}
 		var from metadata.ResourceInterface = client.Resource(k.resource)
 		if k.namespaced {
 			from = client.Resource(k.resource).Namespace(o.namespace)

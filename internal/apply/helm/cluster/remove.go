@@ -210,8 +210,8 @@ func (c *cluster) keepClaims(ctx context.Context, o owner, r *render) error {
 // leaveNamespace removes the namespace of a deployment of which nothing is left. What
 // somebody else keeps there keeps it.
 func (c *cluster) leaveNamespace(ctx context.Context, o owner, volumes bool) error {
-	empty, err := c.empty(ctx, o, volumes)
-	if err != nil || !empty {
+	inv, err := c.inventory(ctx, o)
+	if err != nil {
 		return err
 	}
 	if inv.others(o.release) {
@@ -235,7 +235,7 @@ func (c *cluster) leaveNamespace(ctx context.Context, o owner, volumes bool) err
 // deployment nor one that Kubernetes has in every namespace or makes by itself.
 func (r *resident) isOthers(o owner) bool {
 	switch {
-	case r.GetLabels()[task.LabelDeployment] == o.deployment, metav1.GetControllerOf(r) != nil:
+	case r.GetLabels()[task.LabelDeployment] == o.deployment, metav1.GetControllerOf(r) != nil, r.GetDeletionTimestamp() != nil:
 		return false
 	case r.isClaim() && r.GetLabels()[task.LabelDeployment] == "":
 		return false // a StatefulSet's, whose claims bear the labels of its selector only
