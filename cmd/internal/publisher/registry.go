@@ -22,7 +22,7 @@ const graceful = 20 * time.Second
 
 func registryCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "registry", Short: "run the embedded OCI registry", Example: "  publisher registry serve --dir ./registry"}
-	var dir, listen, cert, key string
+	var dir, listen, loopback, cert, key string
 	serve := &cobra.Command{
 		Use:   "serve --dir DIRECTORY",
 		Short: "serve an OCI 1.1 registry from a directory, until interrupted",
@@ -30,22 +30,24 @@ func registryCommand() *cobra.Command {
 connect can write, and readers trust nothing it says. Without a certificate it
 listens on a loopback address only. Programs of Consign speak plain HTTP to
 loopback addresses: reach a registry with a certificate by the host name that is
-in it, with --ca-file if its authority is your own.
+in it, with --ca-file if its authority is your own, or from its own machine at
+the address of --loopback.
 
 Once an hour it removes blobs older than a day that no manifest refers to;
 manifests stay. Stopped with SIGTERM or ctrl-c it takes no more requests and
 lets those under way end for up to 20 seconds.`,
 		Example: `  publisher registry serve --dir ./registry
-  publisher registry serve --dir /srv/registry --listen :5000 --tls-cert cert.pem --tls-key key.pem`,
+  publisher registry serve --dir /srv/registry --listen :5000 --tls-cert cert.pem --tls-key key.pem --loopback 127.0.0.1:5001`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
-			return serveRegistry(cmd, dir, listen, cert, key, log)
+			return serveRegistry(cmd, dir, listen, loopback, cert, key, log)
 		},
 	}
 	serve.Flags().StringVar(&dir, "dir", "", "`DIRECTORY` to keep the content in")
 	_ = serve.MarkFlagRequired("dir")
 	serve.Flags().StringVar(&listen, "listen", "127.0.0.1:5000", "`ADDRESS` to listen on")
+	serve.Flags().StringVar(&loopback, "loopback", "", "further `ADDRESS` to listen on, for plain HTTP from this machine")
 	serve.Flags().StringVar(&cert, "tls-cert", "", "PEM `FILE` with the certificate chain")
 	serve.Flags().StringVar(&key, "tls-key", "", "PEM `FILE` with the certificate's key")
 	serve.MarkFlagsRequiredTogether("tls-cert", "tls-key")
@@ -53,18 +55,25 @@ lets those under way end for up to 20 seconds.`,
 	return cmd
 }
 
-func serveRegistry(cmd *cobra.Command, dir, listen, cert, key string, log *slog.Logger) error {
+func serveRegistry(cmd *cobra.Command, dir, listen, loopback, cert, key string, log *slog.Logger) error {
 	secure, err := loadCertificate(cert, key)
 	if err != nil {
 		return err
 	}
-	l, err := listenOn(listen, secure != nil)
+	l, err := listenOn("--listen", listen, secure != nil)
 	if err != nil {
 		return err
 	}
+	defer l.Close()
+	var plain net.Listener
+	if loopback != "" {
+		if plain, err = listenOn("--loopback", loopback, false); err != nil {
+			return err
+		}
+		defer plain.Close()
+	}
 	reg, err := oci.NewRegistry(oci.RegistryOptions{Dir: dir, Log: log})
 	if err != nil {
-		_ = l.Close()
 		return err
 	}
 	srv := oci.NewServer(reg, log)
@@ -78,10 +87,15 @@ func serveRegistry(cmd *cobra.Command, dir, listen, cert, key string, log *slog.
 			_ = srv.Close() // what has not ended by now is cut off
 		}
 	})
-	address := l.Addr().String()
-	err = cli.Out(cmd).Print(map[string]string{"address": address}, func(w io.Writer) { fmt.Fprintf(w, "serving on %s\n", address) })
-	if err != nil {
+	if err := sayAddresses(cmd, l, plain); err != nil {
 		return err
+	}
+	if plain != nil {
+		go func() {
+			if err := srv.Serve(plain); !errors.Is(err, http.ErrServerClosed) {
+				log.Error("the registry no longer listens", "address", loopback, "err", err)
+			}
+		}()
 	}
 	if secure != nil {
 		err = srv.ServeTLS(l, "", "")
@@ -97,6 +111,20 @@ func serveRegistry(cmd *cobra.Command, dir, listen, cert, key string, log *slog.
 	return errors.Join(err, reg.Close(ctx))
 }
 
+// sayAddresses prints where the registry is; plain may be nil.
+func sayAddresses(cmd *cobra.Command, l, plain net.Listener) error {
+	said := map[string]string{"address": l.Addr().String()}
+	if plain != nil {
+		said["loopback"] = plain.Addr().String()
+	}
+	return cli.Out(cmd).Print(said, func(w io.Writer) {
+		fmt.Fprintf(w, "serving on %s\n", said["address"])
+		if plain != nil {
+			fmt.Fprintf(w, "and for this machine on %s\n", said["loopback"])
+		}
+	})
+}
+
 // loadCertificate returns nil when none is named. It is called before the
 // registry says that it serves.
 func loadCertificate(cert, key string) (*tls.Config, error) {
@@ -110,14 +138,14 @@ func loadCertificate(cert, key string) (*tls.Config, error) {
 	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
 }
 
-func listenOn(address string, secure bool) (net.Listener, error) {
+func listenOn(flag, address string, secure bool) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("%w; name another address with --listen", err)
+		return nil, fmt.Errorf("%w; name another address with %s", err, flag)
 	}
 	if !secure && !l.Addr().(*net.TCPAddr).IP.IsLoopback() {
 		_ = l.Close()
-		return nil, cli.Usage("--listen %s reaches other machines: give --tls-cert and --tls-key, or listen on 127.0.0.1", address)
+		return nil, cli.Usage("%s %s reaches other machines: give --tls-cert and --tls-key with --listen, or listen on 127.0.0.1", flag, address)
 	}
 	return l, nil
 }
