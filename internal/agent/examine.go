@@ -20,7 +20,7 @@ const (
 	// askTimeout is how long one registry, or one credential helper, may take to
 	// answer a person who waits for all of them.
 	askTimeout = 5 * time.Second
-	// infoTimeout is longer than an engine's own ping, whose error says more.
+	// infoTimeout is longer than an engine's or cluster's own ping, whose error says more.
 	infoTimeout = 20 * time.Second
 )
 
@@ -51,7 +51,7 @@ func (x *examiner) gather(ctx context.Context) doctor.Facts {
 	f.Registries = x.askAll(ctx, places)
 	f.Credentials = x.credentials(ctx, places)
 	f.Disk = x.disk()
-	f.Engine = x.engine(ctx)
+	f.Engine, f.Cluster = x.engine(ctx), x.cluster(ctx)
 	f.Port = portOf(x.a.cfg.RegistryAddress)
 	f.Log = x.log(ctx)
 	f.Attempts, f.Deviations = x.past()

@@ -14,7 +14,10 @@ import (
 
 func (x *examiner) engine(ctx context.Context) doctor.Engine {
 	e := doctor.Engine{Address: x.a.cfg.Engine}
-	program, err := apply.NewProgram(filepath.Join(x.a.opts.ApplierDir, "applier-compose"))
+	if e.Address == "" {
+		return e
+	}
+	program, err := x.a.program("applier-compose")
 	if err != nil {
 		e.Err = err
 		return e
@@ -30,6 +33,23 @@ func (x *examiner) engine(ctx context.Context) doctor.Engine {
 		e.Space = (*doctor.Space)(&space)
 	}
 	return e
+}
+
+func (x *examiner) cluster(ctx context.Context) doctor.Cluster {
+	c := doctor.Cluster{Kubeconfig: x.a.cfg.Kubeconfig}
+	if c.Kubeconfig == "" {
+		return c
+	}
+	program, err := x.a.program("applier-helm")
+	if err != nil {
+		c.Err = err
+		return c
+	}
+	ctx, cancel := context.WithTimeout(ctx, infoTimeout)
+	defer cancel()
+	seen, err := (&apply.Chart{Program: program, Kubeconfig: c.Kubeconfig}).Info(ctx)
+	c.Version, c.Nodes, c.Err = seen.Capabilities.KubeVersion, seen.Nodes, err
+	return c
 }
 
 func (x *examiner) disk() doctor.Disk {

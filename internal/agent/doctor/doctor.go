@@ -35,6 +35,7 @@ const (
 	CheckCredentials   = "credentials"
 	CheckDisk          = "disk"
 	CheckEngine        = "engine"
+	CheckCluster       = "cluster"
 	CheckPort          = "port"
 	CheckLog           = "log"
 	CheckOrders        = "orders"
@@ -77,7 +78,7 @@ type Report struct {
 func Judge(f Facts) *Report {
 	r := &Report{Device: f.Device, At: f.Clock.System.UTC(), Status: OK, Findings: []Finding{}}
 	for _, check := range []func(Facts) []Finding{
-		clock, configuration, state, channels, registries, credentials, disk, engine, port, log, orders, drift,
+		clock, configuration, state, channels, registries, credentials, disk, engine, cluster, port, log, orders, drift,
 	} {
 		r.Findings = append(r.Findings, check(f)...)
 	}

@@ -43,6 +43,9 @@ func TestAHealthyDeviceHasNothingToDo(t *testing.T) {
 			t.Errorf("%+v", f)
 		}
 	}
+	if seen[CheckCluster] {
+		t.Error("something is said of a cluster, which the configuration does not name")
+	}
 	for _, check := range []string{CheckClock, CheckConfiguration, CheckState, CheckLock, CheckChannel, CheckRegistry, CheckCredentials, CheckDisk, CheckEngine, CheckPort, CheckLog, CheckOrders} {
 		if !seen[check] {
 			t.Errorf("nothing is said about %s", check)
@@ -100,6 +103,10 @@ func TestJudge(t *testing.T) {
 		"engine disk full": {func(f *Facts) { f.Engine.Space.Free = 0 }, CheckDisk, Fail, reason.NoSpace, "0.0 MiB free"},
 		"engine gone":      {func(f *Facts) { f.Engine.Err = unreachable }, CheckEngine, Fail, reason.Unreachable, "refused"},
 
+		"cluster gone":          {func(f *Facts) { onCluster(f); f.Cluster.Err = unreachable }, CheckCluster, Fail, reason.Unreachable, "refused"},
+		"several nodes":         {func(f *Facts) { onCluster(f); f.Cluster.Nodes = 3 }, CheckCluster, Fail, reason.Ineligible, "v1.37.2, 3 node(s): images are served"},
+		"cluster without nodes": {func(f *Facts) { onCluster(f); f.Cluster.Nodes = 0 }, CheckCluster, Warn, "", "0 node(s)"},
+
 		"port of another":    {func(f *Facts) { f.Port.Holders = []Process{{PID: 9, Name: "nginx"}} }, CheckPort, Fail, reason.Conflict, "nginx (process 9)"},
 		"port of nobody":     {func(f *Facts) { f.Port.Holders = nil }, CheckPort, Warn, "", "cannot see"},
 		"port not visible":   {func(f *Facts) { f.Port.Err = errors.New("no /proc") }, CheckPort, Warn, "", "no /proc"},
@@ -139,6 +146,25 @@ func TestJudge(t *testing.T) {
 
 // idle makes nobody work on the device, without a word about the port.
 func idle(f *Facts) { f.State.Holder, f.Port.Taken = nil, false }
+
+// onCluster has a device run a Kubernetes and no Docker engine.
+func onCluster(f *Facts) {
+	f.Engine, f.Cluster = Engine{}, Cluster{Kubeconfig: "/etc/consign/kubeconfig", Version: "v1.37.2", Nodes: 1}
+}
+
+// A machine without a Docker engine misses nothing.
+func TestAClusterInPlaceOfAnEngine(t *testing.T) {
+	f := healthy()
+	onCluster(&f)
+	r := Judge(f)
+	seen := map[string]int64{}
+	for _, found := range r.Findings {
+		seen[found.Check] = found.Figures["nodes"]
+	}
+	if _, engine := seen[CheckEngine]; engine || seen[CheckCluster] != 1 || r.Status != OK {
+		t.Errorf("report %+v", r)
+	}
+}
 
 // The advice on a registry depends on what is wrong with it.
 func TestAdviceOnRegistries(t *testing.T) {

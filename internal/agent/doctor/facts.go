@@ -22,6 +22,7 @@ type Facts struct {
 	Credentials Credentials
 	Disk        Disk
 	Engine      Engine
+	Cluster     Cluster
 	Port        Port
 	Log         Log
 	Attempts    []Attempt
@@ -141,12 +142,23 @@ type Disk struct {
 
 // Engine is the container engine.
 type Engine struct {
+	// Address is "" on a machine that has none.
 	Address                               string
 	Version, APIVersion, Driver, DataRoot string
 	Images                                int
 	ImageBytes                            int64
 	// Space is that of DataRoot; nil when it cannot be seen from here.
 	Space *Space
+	Err   error
+}
+
+// Cluster is the Kubernetes of a machine.
+type Cluster struct {
+	// Kubeconfig is "" on a machine that has none.
+	Kubeconfig string
+	Version    string
+	// Nodes counts the nodes, up to 100.
+	Nodes int
 	Err   error
 }
 

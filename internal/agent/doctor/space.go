@@ -43,6 +43,9 @@ func judgeSpace(subject string, s Space, reserve int64) Finding {
 
 func engine(f Facts) []Finding {
 	e := f.Engine
+	if e.Address == "" {
+		return nil
+	}
 	if e.Err != nil {
 		return []Finding{failed(CheckEngine, e.Address, e.Err, "see that the engine runs ('systemctl status docker'), that its socket is the one that the configuration names, and that this user may use it")}
 	}
