@@ -60,7 +60,7 @@ needs_cluster = $(or $(findstring ...,$(ARGS)),$(filter $(CLUSTER_PACKAGES),$(AR
 # What "make release" builds for, as GOARCH or GOARCH-GOARM.
 RELEASE := amd64 arm64 arm-7
 
-.PHONY: help build install release check test mutants goldens kubebox cluster pkcs11 publisher-pkcs11 kms publisher-kms demo bench fuzz soak interop clean
+.PHONY: help build install release check test mutants goldens kubebox cluster pkcs11 publisher-pkcs11 kms publisher-kms demo demo-compose bench fuzz soak interop clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -124,8 +124,13 @@ kubebox: ## build the Kubernetes of the tests, print where it is (20 minutes of 
 cluster: ## start a Kubernetes, say how tests use it, stop it on interrupt
 	@$(KUBE); $(CLUSTER)
 
-demo: build ## the whole story on this machine, attacks included
-	@$(SIGSTORE); $(ENGINE) go run ./tools/sigstoreenv -job tag=refs/tags/v1.2.2 -job branch=refs/heads/main -- demo/demo.sh
+DEMO = $(SIGSTORE); $(ENGINE) go run ./tools/sigstoreenv -job tag=refs/tags/v1.2.2 -job branch=refs/heads/main -- demo/demo.sh
+
+demo: build ## the whole story on this machine, attacks included, with Docker and a Kubernetes
+	@$(DEMO) kubernetes
+
+demo-compose: build ## the story without a Kubernetes
+	@$(DEMO) compose
 
 bench: ## benchmarks
 	@$(ENGINE) go test -run '^$$' -bench . -benchmem $(ARGS)

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # The main job, from an empty directory to an audited device, and what happens
-# when somebody tries to get in between. Run it with "make demo": that builds
-# the programs and provides a Docker engine (CONSIGN_TEST_ENGINE) and a private
-# Sigstore with two jobs of a CI system (CONSIGN_SIGSTORE_DIR).
+# when somebody tries to get in between. Run it with "make demo", or with "make
+# demo-compose", which leaves the Kubernetes out: that builds the programs and
+# provides a Docker engine (CONSIGN_TEST_ENGINE) and a private Sigstore with two
+# jobs of a CI system (CONSIGN_SIGSTORE_DIR).
 set -euo pipefail
 
+with=${1:-compose} # or kubernetes
 root=$(cd "$(dirname "$0")/.." && pwd)
 bin=${CONSIGN_BIN:-$root/bin}
 engine=${CONSIGN_TEST_ENGINE:?run this with: make demo}
@@ -16,19 +18,34 @@ app_port=${CONSIGN_DEMO_APP_PORT:-18080}
 registry=127.0.0.1:$registry_port
 releases=$registry/acme/releases
 deployments=$registry/plant/deployments
+# How the registry listens, where devices find the releases, and whom publishers trust
+# for that.
+registry_flags=(--listen "$registry")
+devices_releases=$releases
+ca=()
 registry_pid=
 export CGO_ENABLED=0
 
 cd "$work"
 export PATH=$bin:$PATH
 
-chapter() { printf '\n== %s\n' "$*"; }
+chapters=0
+chapter() {
+  chapters=$((chapters + 1))
+  printf '\n== %d. %s\n' "$chapters" "$*"
+  [ "$with" != kubernetes ] || cluster_progress
+}
 say() { printf '   %s\n' "$*"; }
 fail() { printf 'demo: %s\n' "$*" >&2; exit 1; }
 
 # run shows a command and its output, indented, and keeps its exit code.
 run() {
   printf '   $ %s\n' "$*"
+  record "$@"
+}
+
+# record shows the output only, which is then in the file out.
+record() {
   local code=0
   "$@" >out 2>&1 || code=$?
   sed 's/^/     /' out
@@ -46,9 +63,9 @@ refused() {
   say "refused with reason $reason (exit $code); the running application was not touched"
 }
 
-# answer PORT: what the application says there.
+# answer PORT [HOST]: what the application says there.
 answer() {
-  exec 3<>"/dev/tcp/127.0.0.1/$1"
+  exec 3<>"/dev/tcp/${2:-127.0.0.1}/$1"
   printf 'GET / HTTP/1.0\r\nHost: localhost\r\n\r\n' >&3
   sed '1,/^\r$/d' <&3
   exec 3>&-
@@ -63,7 +80,7 @@ expect() {
 }
 
 start_registry() {
-  publisher registry serve --dir registry --listen "$registry" >registry.log 2>&1 &
+  publisher registry serve --dir registry "${registry_flags[@]}" >registry.log 2>&1 &
   registry_pid=$!
   for _ in $(seq 100); do
     if (exec 3<>"/dev/tcp/127.0.0.1/$registry_port") 2>/dev/null; then return; fi
@@ -84,10 +101,13 @@ cleanup() {
   # When the demo broke off, what it started on the engine is still ordered:
   # take the orders away and let the devices obey.
   if [ "$code" -ne 0 ] && [ -d state ]; then
-    [ -n "$registry_pid" ] || start_registry
+    stop_registry # an interruption has reached it, too, and the cluster's network
+    registry_flags=(--listen "$registry")
+    start_registry
     take_back >/dev/null 2>&1
   fi
   stop_registry
+  [ "$with" != kubernetes ] || stop_cluster
   cd / && rm -rf "$work"
   exit "$code"
 }
@@ -121,7 +141,7 @@ publish_as() {
       --channel "$releases" --keys acme --passphrase-file passphrase "${@:3}"
   )
 }
-deploy() { run publisher deploy "hello@$1" "${@:2}" --device press-07 --channel "$deployments" --keys plant --passphrase-file passphrase; }
+deploy() { run publisher deploy "hello@$1" "${@:2}" --device press-07 "${ca[@]}" --channel "$deployments" --keys plant --passphrase-file passphrase; }
 
 # key_signer, and workflow_signer REFS: whose signatures a policy accepts.
 key_signer() {
@@ -146,7 +166,7 @@ apiVersion: consign.dev/v1alpha1
 kind: TrustPolicy
 channels:
   acme:
-    repository: $releases
+    repository: $devices_releases
     root: acme-root.json
 trustedRoots:
   ci: {file: trusted_root.json}
@@ -162,7 +182,7 @@ ${3:-}
 ${1:-}
 EOF
 }
-set_policy() { run publisher policy set policy.yaml --channel "$deployments" --keys plant --passphrase-file passphrase; }
+set_policy() { run publisher policy set policy.yaml "${ca[@]}" --channel "$deployments" --keys plant --passphrase-file passphrase; }
 
 take_back() {
   run publisher undeploy hello --device press-07 --channel "$deployments" --keys plant --passphrase-file passphrase
@@ -172,20 +192,25 @@ take_back() {
   run agent sync --config agent-08.yaml
 }
 
+if [ "$with" = kubernetes ]; then
+  # shellcheck source=demo/kubernetes.sh
+  . "$root/demo/kubernetes.sh"
+  begin_cluster
+fi
 printf 'only for this demo\n' >passphrase
 chmod 600 passphrase
 
-chapter "1. A registry on loopback"
+chapter "A registry on loopback"
 start_registry
 say "an OCI registry serves $work/registry on $registry; nobody trusts it"
 
-chapter "2. The supplier: a release channel, and an application in it"
+chapter "The supplier: a release channel, and an application in it"
 run publisher channel init "$releases" --kind releases --keys acme --passphrase-file passphrase
 release 1.0.0
 say "built a static web service into an image of its own; the package is a margo.yaml, a compose.yaml and a chart"
 publish 1.0.0
 
-chapter "3. The operator: a deployment channel, a policy, a device, an order"
+chapter "The operator: a deployment channel, a policy, a device, an order"
 run publisher channel init "$deployments" --kind deployments --keys plant --passphrase-file passphrase
 cp acme/root.json acme-root.json
 cp "$sigstore/trusted_root.json" .
@@ -203,14 +228,14 @@ log_key=$(sed -n 's/^log key: //p' out)
 run publisher device add press-07 --profile-type compose --log-key "$log_key" --channel "$deployments" --keys plant --passphrase-file passphrase
 deploy 1.0.0 --set "greeting=Hello, line 3" --set "port=$app_port"
 
-chapter "4. The device: refresh, verify, fetch, apply"
+chapter "The device: refresh, verify, fetch, apply"
 run agent sync --config agent.yaml
 expect 'Hello, line 3 (hello 1.0.0)'
 run agent verify hello --explain --config agent.yaml
 agent log checkpoint --config agent.yaml >kept.checkpoint
 say "the operator keeps a checkpoint of the device's log: kept.checkpoint"
 
-chapter "5. Attacks: version 1.1.0 is ordered, and somebody is in the registry"
+chapter "Attacks: version 1.1.0 is ordered, and somebody is in the registry"
 cp registry/plant/deployments/index.json older-index.json
 release 1.1.0
 publish 1.1.0
@@ -255,14 +280,14 @@ publish 1.2.0
 deploy 1.2.0
 refused grant
 
-chapter "6. The registry is repaired: the upgrade to 1.1.0"
+chapter "The registry is repaired: the upgrade to 1.1.0"
 cp genuine.layer "$blob"
 deploy 1.1.0
 run agent sync --config agent.yaml
 expect 'Hello, line 3 (hello 1.1.0)'
 run agent status --config agent.yaml
 
-chapter "7. Looking before signing, and a privilege that is granted"
+chapter "Looking before signing, and a privilege that is granted"
 release 1.2.1
 sed -i 's/^    read_only: true/    extra_hosts: ["plc=10.0.0.7"]\n&/' package-1.2.1/components/hello-stack/compose.yaml
 publish 1.2.1
@@ -279,7 +304,7 @@ deploy 1.2.1
 run agent sync --config agent.yaml
 expect 'Hello, line 3 (hello 1.2.1)'
 
-chapter "8. A release without a key: by which workflow, from which tag"
+chapter "A release without a key: by which workflow, from which tag"
 tags='refs/tags/v[0-9.]+'
 provenance="    attestations:
       - name: provenance
@@ -319,7 +344,7 @@ refused identity 1.2.2
 write_policy "$grants" "$(key_signer; workflow_signer "$tags")"
 set_policy
 
-chapter "9. A version that never becomes healthy"
+chapter "A version that never becomes healthy"
 release 1.3.0
 sed -i 's|"/hello", "health"|"/hello", "unwell"|; s|retries: 5|retries: 2|; s|start_period: 10s|start_period: 0s|' package-1.3.0/components/hello-stack/compose.yaml
 publish 1.3.0
@@ -330,7 +355,7 @@ run agent sync --config agent.yaml || code=$?
 expect 'Hello, line 3 (hello 1.2.2)'
 say "the device went back to 1.2.2 by itself, after judging it again; images go back, data does not"
 
-chapter "10. A site without a network"
+chapter "A site without a network"
 sed "s|/state$|/state-08|; s|:$content_port|:$((content_port + 1))|" agent.yaml >agent-08.yaml
 run agent init --config agent-08.yaml --channel "$deployments" --root plant/root.json --device press-08
 run publisher device add press-08 --profile-type compose --log-key "$(sed -n 's/^log key: //p' out)" --channel "$deployments" --keys plant --passphrase-file passphrase
@@ -343,7 +368,9 @@ run agent sync --config agent-08.yaml --from stick
 expect 'Hello, line 4 (hello 1.1.0)' "$((app_port + 1))"
 start_registry
 
-chapter "11. The auditor: the whole story, offline"
+[ "$with" != kubernetes ] || kubernetes
+
+chapter "The auditor: the whole story, offline"
 run auditor verify state/log --key "$log_key" --since kept.checkpoint
 run auditor events state/log --key "$log_key"
 cp -r state/log copy
@@ -351,7 +378,13 @@ entries=$(find copy/tile/entries -type f | sort | head -n 1)
 printf 'X' | dd of="$entries" bs=1 seek=300 conv=notrunc status=none
 say "one byte of a copy of the log is changed:"
 if run auditor verify copy --key "$log_key"; then fail "the auditor did not find the changed byte"; fi
+[ "$with" != kubernetes ] || audit_cell
 
-chapter "12. The end: the orders are taken back, and the devices obey"
+chapter "The end: the orders are taken back, and the devices obey"
 take_back
+if [ "$with" = kubernetes ]; then
+  run publisher undeploy hello --device cell-02 "${ca[@]}" --channel "$deployments" --keys plant --passphrase-file passphrase
+  on_cell agent sync --config cell.yaml
+  stop_cluster
+fi
 say "done; nothing is left running"
