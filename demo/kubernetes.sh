@@ -102,7 +102,7 @@ kubernetes() {
   devices_releases=$registry_address/acme/releases
   write_policy "$grants" "$(key_signer; workflow_signer "$tags")"
   set_policy
-  printf 'caFile: %s/cert.pem\n' "$work" >>agent.yaml
+  for config in agent*.yaml; do printf 'caFile: %s/cert.pem\n' "$work" >>"$config"; done
   cat >cell.yaml <<END
 stateDir: $work/state-cell
 engine: ""
@@ -123,6 +123,7 @@ END
   run agent sync --config agent.yaml
   on_cell agent sync --config cell.yaml
   cell_deployment=$(kubectl get namespaces --selector dev.consign.deployment --output 'jsonpath={.items[0].metadata.labels.dev\.consign\.deployment}')
+  in_node agent log checkpoint --config cell.yaml >kept-cell.checkpoint
   expect 'Good morning (hello 1.4.0)'
   expect_cell 'Good morning (hello 1.4.0)'
   run agent status --config agent.yaml
@@ -163,6 +164,6 @@ cell_attacks() {
 }
 
 audit_cell() {
-  run auditor verify state-cell/log --key "$cell_key"
+  run auditor verify state-cell/log --key "$cell_key" --since kept-cell.checkpoint
   run auditor events state-cell/log --key "$cell_key"
 }
