@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -76,10 +77,36 @@ func serveRegistry(cmd *cobra.Command, dir, listen, loopback, cert, key string, 
 	if err != nil {
 		return err
 	}
+	if err := sayAddresses(cmd, l, plain); err != nil {
+		return errors.Join(err, reg.Close(cmd.Context()))
+	}
+	serving, stop := context.WithCancel(cmd.Context())
+	defer stop()
+	var local sync.WaitGroup
+	if plain != nil {
+		// A server of its own: of one with TLS the first listener decides whether it speaks
+		// HTTP/2, and it would promise that to the clients of the other in any case.
+		local.Go(func() {
+			if err := serveOn(serving, plain, oci.NewServer(reg, log)); err != nil {
+				log.Error("the registry no longer listens", "address", loopback, "err", err)
+			}
+		})
+	}
 	srv := oci.NewServer(reg, log)
 	srv.TLSConfig = secure
+	err = serveOn(serving, l, srv)
+	stop() // the one that failed takes the other with it
+	local.Wait()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), graceful)
+	defer cancel()
+	return errors.Join(err, reg.Close(ctx))
+}
+
+// serveOn serves until the context ends and the requests under way have had their
+// time.
+func serveOn(ctx context.Context, l net.Listener, srv *http.Server) error {
 	stopped := make(chan struct{})
-	context.AfterFunc(cmd.Context(), func() {
+	context.AfterFunc(ctx, func() {
 		defer close(stopped)
 		ctx, cancel := context.WithTimeout(context.Background(), graceful)
 		defer cancel()
@@ -87,17 +114,8 @@ func serveRegistry(cmd *cobra.Command, dir, listen, loopback, cert, key string, 
 			_ = srv.Close() // what has not ended by now is cut off
 		}
 	})
-	if err := sayAddresses(cmd, l, plain); err != nil {
-		return err
-	}
-	if plain != nil {
-		go func() {
-			if err := srv.Serve(plain); !errors.Is(err, http.ErrServerClosed) {
-				log.Error("the registry no longer listens", "address", loopback, "err", err)
-			}
-		}()
-	}
-	if secure != nil {
+	var err error
+	if srv.TLSConfig != nil {
 		err = srv.ServeTLS(l, "", "")
 	} else {
 		err = srv.Serve(l)
@@ -106,9 +124,7 @@ func serveRegistry(cmd *cobra.Command, dir, listen, loopback, cert, key string, 
 		<-stopped // the last answers are on their way until then
 		err = nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), graceful)
-	defer cancel()
-	return errors.Join(err, reg.Close(ctx))
+	return err
 }
 
 // sayAddresses prints where the registry is; plain may be nil.
