@@ -54,7 +54,7 @@ KUBE = kube="$$(tools/tool.sh kube)"; helm="$$(tools/tool.sh helm)"; export CONS
 CLUSTER = go run ./tools/testenv cluster run --dir "$(CACHE)" --
 # What tests with a Kubernetes: without these, and without a pattern of packages, a
 # narrowed run neither builds nor starts one.
-CLUSTER_PACKAGES := ./internal/apply/helm/cluster ./internal/kubetest ./internal/world/cells ./internal/world/helmcli ./tools/testenv
+CLUSTER_PACKAGES := ./internal/apply/applytest/kubernetes ./internal/apply/helm/cluster ./internal/kubetest ./internal/world/cells ./internal/world/helmcli ./tools/testenv
 needs_cluster = $(or $(findstring ...,$(ARGS)),$(filter $(CLUSTER_PACKAGES),$(ARGS)))
 
 # What "make release" builds for, as GOARCH or GOARCH-GOARM.

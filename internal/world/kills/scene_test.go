@@ -56,6 +56,7 @@ func newScene(t *testing.T) *scene {
 		t.Fatal(err)
 	}
 	w := world.New(t)
+	w.ComposeOnly = true // charts would take most of the time of each trial
 	s := &scene{T: t, w: w, bin: bin, frozen: filepath.Join(w.Dir, "frozen"), passphrase: filepath.Join(w.Dir, "passphrase")}
 	w.Must(os.WriteFile(s.passphrase, []byte("test\n"), 0o600))
 	return s

@@ -39,7 +39,7 @@ type said struct{ command, stdout, stderr string }
 func newShell(t testing.TB) *shell {
 	t.Helper()
 	bin := t.TempDir()
-	for _, name := range []string{"publisher", "agent", "auditor"} {
+	for _, name := range []string{"publisher", "agent", "auditor", "applier-helm"} {
 		copyProgram(t, filepath.Join(world.Programs(t), name), filepath.Join(bin, name))
 	}
 	copyProgram(t, filepath.Join(world.Recorder(t), "applier-compose"), filepath.Join(bin, "applier-compose"))

@@ -198,7 +198,6 @@ func (c *cluster) at(m *meta.RESTMapping, namespace string) dynamic.ResourceInte
 var (
 	namespaces = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
 	nodes      = schema.GroupVersionResource{Version: "v1", Resource: "nodes"}
-	pods       = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
 	secrets    = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
 	claims     = schema.GroupVersionResource{Version: "v1", Resource: "persistentvolumeclaims"}
 )

@@ -1,4 +1,4 @@
-package applytest_test
+package kubernetes_test
 
 import (
 	"path/filepath"
