@@ -53,13 +53,19 @@ func (g Grants) walkChart(render []byte) (*walk, error) {
 	if err != nil {
 		return nil, err
 	}
+	w := g.chartWalk(doc)
+	w.render(objects)
+	return w, nil
+}
+
+// chartWalk is a walk that has seen no object yet.
+func (g Grants) chartWalk(doc *chartDocument) *walk {
 	w := newWalk(g, nil)
 	w.chart = &chart{
 		release: doc.Release, namespace: doc.Namespace, restricted: g.Kubernetes.PodSecurity == Restricted,
 		objects: map[string]map[string]any{},
 	}
-	w.render(objects)
-	return w, nil
+	return w
 }
 
 // chartDocument is a [task.ChartRender] whose objects are trees.
@@ -250,13 +256,17 @@ func (g Grants) KubernetesImages(render []byte) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	return g.imagesOfAll(objects), nil
+}
+
+func (g Grants) imagesOfAll(objects []map[string]any) []string {
 	seen := map[string]bool{}
 	for _, o := range objects {
 		for _, image := range g.imagesOf(o) {
 			seen[image] = true
 		}
 	}
-	return slices.Sorted(maps.Keys(seen)), nil
+	return slices.Sorted(maps.Keys(seen))
 }
 
 func (g Grants) imagesOf(o map[string]any) []string {
@@ -291,6 +301,10 @@ func KubernetesDeployment(render []byte) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return deploymentOf(objects)
+}
+
+func deploymentOf(objects []map[string]any) (string, error) {
 	var one string
 	for i, o := range objects {
 		meta, _ := o["metadata"].(map[string]any)

@@ -25,12 +25,12 @@ func (g Grants) CheckKubernetesLive(render []byte, live []task.LiveObject) error
 	if len(live) > maxObjects*2 {
 		return reason.New(reason.Grant, "what runs is not granted: %d objects, at most %d", len(live), maxObjects*2)
 	}
-	for i, one := range live {
-		tree, err := decodeTree(one.Object)
-		if err != nil || tree == nil {
-			return reason.New(reason.Internal, "live object %d is not a JSON object", i)
-		}
-		w.liveObject(place{}.key("live").index(i), one.Owner, tree)
+	objects, err := liveTrees(live)
+	if err != nil {
+		return err
+	}
+	for i, tree := range objects {
+		w.liveObject(place{}.key("live").index(i), live[i].Owner, tree)
 	}
 	return w.refusal("what runs is not granted: ")
 }
@@ -41,15 +41,11 @@ func (g Grants) knowing(render []byte) (*walk, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := newWalk(g, nil)
-	w.chart = &chart{
-		release: doc.Release, namespace: doc.Namespace, restricted: g.Kubernetes.PodSecurity == Restricted,
-		objects: map[string]map[string]any{},
-	}
+	w := g.chartWalk(doc)
 	for _, o := range objects {
 		w.chart.objects[identity(o)] = o
 	}
-	w.chart.deployment, err = KubernetesDeployment(render)
+	w.chart.deployment, err = deploymentOf(objects)
 	return w, err
 }
 
@@ -124,11 +120,9 @@ var (
 		"pod-template-hash", "controller-revision-hash", "pod-template-generation", "controller-uid", "job-name",
 		"statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index", "batch.kubernetes.io/",
 	}
-	serversAnnotations = []string{
-		"meta.helm.sh/", "helm.sh/resource-policy", "deployment.kubernetes.io/", "deprecated.daemonset.template.generation", "pv.kubernetes.io/",
-		"volume.kubernetes.io/", "volume.beta.kubernetes.io/", "batch.kubernetes.io/", "autoscaling.alpha.kubernetes.io/", "kubectl.kubernetes.io/",
-		"endpoints.kubernetes.io/", "cni.projectcalico.org/", "k8s.v1.cni.cncf.io/network-status",
-	}
+	serversAnnotations = slices.Concat(task.ControllersAnnotations, []string{
+		"meta.helm.sh/", "helm.sh/resource-policy", "kubectl.kubernetes.io/", "cni.projectcalico.org/", "k8s.v1.cni.cncf.io/network-status",
+	})
 )
 
 func unserveMeta(meta map[string]any) {
@@ -221,6 +215,25 @@ func unserveAffinity(spec map[string]any) {
 func listIn(o map[string]any, name string) []any {
 	list, _ := o[name].([]any)
 	return list
+}
+
+// KubernetesLiveImages is [Grants.KubernetesImages] of objects as the cluster has
+// them.
+func (g Grants) KubernetesLiveImages(live []task.LiveObject) ([]string, error) {
+	objects, err := liveTrees(live)
+	return g.imagesOfAll(objects), err
+}
+
+func liveTrees(live []task.LiveObject) ([]map[string]any, error) {
+	objects := make([]map[string]any, 0, len(live))
+	for i, one := range live {
+		tree, err := decodeTree(one.Object)
+		if err != nil || tree == nil {
+			return nil, reason.New(reason.Internal, "live object %d is not a JSON object", i)
+		}
+		objects = append(objects, tree)
+	}
+	return objects, nil
 }
 
 // PodSecurityLevel is the level of the Pod Security Standards that the namespace of

@@ -147,7 +147,7 @@ func (a *Agent) load() error {
 	if a.applier, err = a.appliers(); err != nil {
 		return err
 	}
-	a.device.Appliers = a.applier.Types()
+	a.device.Appliers = a.cfg.ProfileTypes()
 	return nil
 }
 

@@ -17,18 +17,6 @@ type Each struct {
 	Chart   *Chart
 }
 
-// Types are the types of profiles that there is an applier for.
-func (e Each) Types() []string {
-	var out []string
-	if e.Compose != nil {
-		out = append(out, bundle.Compose)
-	}
-	if e.Chart != nil {
-		out = append(out, bundle.Helm)
-	}
-	return out
-}
-
 // of returns the applier for a type; "" is as good as [bundle.Compose]. A verdict
 // has asked before, so none is left only where the machine's configuration changed.
 func (e Each) of(profile string) (Applier, error) {

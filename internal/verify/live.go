@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"encoding/json"
 	"slices"
 
 	"github.com/consign-dev/consign/internal/apply/task"
@@ -33,7 +32,7 @@ func CheckLive(g policy.Grants, profile, project string, render []byte, seen Liv
 	if err != nil {
 		return err
 	}
-	running, err := liveImages(g, seen.Objects)
+	running, err := g.KubernetesLiveImages(seen.Objects)
 	if err != nil {
 		return err
 	}
@@ -43,16 +42,4 @@ func CheckLive(g policy.Grants, profile, project string, render []byte, seen Liv
 		}
 	}
 	return nil
-}
-
-func liveImages(g policy.Grants, objects []task.LiveObject) ([]string, error) {
-	var doc task.ChartRender
-	for _, o := range objects {
-		doc.Objects = append(doc.Objects, o.Object)
-	}
-	data, err := json.Marshal(doc)
-	if err != nil {
-		return nil, reason.New(reason.Internal, "what runs: %w", err)
-	}
-	return g.KubernetesImages(data)
 }

@@ -16,14 +16,7 @@ import (
 	"github.com/consign-dev/consign/internal/world"
 )
 
-func TestMain(m *testing.M) {
-	if os.Getenv("CONSIGN_SOAK") != "" {
-		applytest.Soak, applytest.RandomKills = true, 300
-	}
-	code := world.Main(m)
-	applytest.Close()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(applytest.Main(m, 300)) }
 
 func TestCompose(t *testing.T) {
 	address := os.Getenv("CONSIGN_TEST_ENGINE")

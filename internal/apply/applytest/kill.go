@@ -35,19 +35,18 @@ func stoppable() (string, error) {
 	return faults.dir, faults.err
 }
 
-// Close removes what the suite built. Call it after m.Run.
-func Close() {
+// removeFaults removes what the suite built.
+func removeFaults() {
 	if faults.dir != "" {
 		_ = os.RemoveAll(faults.dir)
 	}
 }
 
-// Soak makes the suite kill at every passage of a stopping point and not only at
-// the first, and RandomKills says how often it kills at random. Set them before
-// Run.
+// soak makes the suite kill at every passage of a stopping point and not only at
+// the first, and randomKills says how often it kills at random.
 var (
-	Soak        bool
-	RandomKills = 20
+	soak        bool
+	randomKills = 20
 )
 
 // killedAtEveryStep kills the agent, or the applier under it, at the first
@@ -109,7 +108,7 @@ func (s *site) trace(bin string) []string {
 		switch {
 		case stage && passed[point] == 1:
 			out = append(out, point)
-		case stage && Soak && !strings.HasPrefix(point, "engine."):
+		case stage && soak && !strings.HasPrefix(point, "engine."):
 			out = append(out, fmt.Sprintf("%s:%d", point, passed[point]))
 		}
 	}

@@ -24,7 +24,7 @@ func killedAtRandom(t *testing.T, s *site) {
 	seed := uint64(begin.UnixNano())
 	t.Logf("seed %d, a cycle takes %v", seed, took)
 	random := rand.New(rand.NewPCG(seed, 0))
-	for n := range RandomKills / s.k.Costs() {
+	for n := range randomKills / s.k.Costs() {
 		greeting := fmt.Sprintf("after random %d", n)
 		s.order("1.0.0", greeting)
 		wait := time.Duration(random.Int64N(int64(took)))

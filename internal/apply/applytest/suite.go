@@ -11,6 +11,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -20,6 +21,16 @@ import (
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/world"
 )
+
+// Main runs a package's tests of the suite, which kill at random so often in a soak.
+func Main(m *testing.M, kills int) int {
+	if os.Getenv("CONSIGN_SOAK") != "" {
+		soak, randomKills = true, kills
+	}
+	code := world.Main(m)
+	removeFaults()
+	return code
+}
 
 // Trait is a property that a release of the example application can have.
 type Trait int

@@ -14,6 +14,13 @@ const (
 	AnnotationDevice    = LabelDevice
 )
 
+// ControllersAnnotations begin the annotations that Kubernetes' own controllers put on
+// objects. They are no doing of an application's or of a person's.
+var ControllersAnnotations = []string{
+	"deployment.kubernetes.io/", "deprecated.daemonset.template.generation", "pv.kubernetes.io/", "volume.kubernetes.io/",
+	"volume.beta.kubernetes.io/", "batch.kubernetes.io/", "autoscaling.alpha.kubernetes.io/", "endpoints.kubernetes.io/",
+}
+
 // MaxChart bounds a chart archive. With a render of [MaxRender] beside it, both in
 // base64, it fits a request.
 const MaxChart = 8 << 20

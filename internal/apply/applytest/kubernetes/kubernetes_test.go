@@ -17,14 +17,7 @@ import (
 	"github.com/consign-dev/consign/internal/world"
 )
 
-func TestMain(m *testing.M) {
-	if os.Getenv("CONSIGN_SOAK") != "" {
-		applytest.Soak, applytest.RandomKills = true, 1200
-	}
-	code := world.Main(m)
-	applytest.Close()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(applytest.Main(m, 1200)) }
 
 func TestHelm(t *testing.T) {
 	// Secrets of the device reach Compose components only, and data of a cluster is

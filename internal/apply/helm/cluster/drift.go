@@ -79,7 +79,7 @@ func (t target) differences(ctx context.Context, live *unstructured.Unstructured
 	if err := step("compare"); err != nil {
 		return nil, err
 	}
-	wanted, err := t.wanted(ctx, live, scaled)
+	wanted, err := t.wanted(ctx, live, scaled, metav1.FieldValidationIgnore)
 	if err != nil {
 		return nil, err
 	}

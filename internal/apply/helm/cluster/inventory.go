@@ -194,14 +194,11 @@ func (r *resident) isClaim() bool { return r.kind() == "PersistentVolumeClaim" }
 
 // beside are the objects of the release, or of nobody, that are not in a render.
 func (inv *inventory) beside(r *render) []*resident {
-	rendered := map[string]bool{}
-	for _, o := range r.objects {
-		rendered[name(o)] = true
-	}
+	rendered := r.byName()
 	own, strays := inv.of(r.Release)
 	var out []*resident
 	for _, one := range append(own, strays...) {
-		if !rendered[one.name()] {
+		if rendered[one.name()] == nil {
 			out = append(out, one)
 		}
 	}

@@ -186,17 +186,14 @@ func (c *cluster) sweep(ctx context.Context, o owner, r *render) error {
 // keepClaims has Helm leave the claims of the release alone that the render does
 // not have: data outlives the version that made it.
 func (c *cluster) keepClaims(ctx context.Context, o owner, r *render) error {
-	rendered := map[string]bool{}
-	for _, obj := range r.objects {
-		rendered[name(obj)] = true
-	}
+	rendered := r.byName()
 	list, err := c.objects.Resource(claims).Namespace(o.namespace).List(ctx, metav1.ListOptions{LabelSelector: o.selector()})
 	if err != nil {
 		return clusterError("list the claims of release "+o.release, err)
 	}
 	patch := []byte(`{"metadata":{"annotations":{"` + kube.ResourcePolicyAnno + `":"` + kube.KeepPolicy + `"}}}`)
 	for _, claim := range list.Items {
-		if rendered[name(&claim)] || claim.GetAnnotations()[kube.ResourcePolicyAnno] == kube.KeepPolicy {
+		if rendered[name(&claim)] != nil || claim.GetAnnotations()[kube.ResourcePolicyAnno] == kube.KeepPolicy {
 			continue
 		}
 		_, err := c.objects.Resource(claims).Namespace(o.namespace).Patch(ctx, claim.GetName(), types.MergePatchType, patch, metav1.PatchOptions{FieldManager: fieldManager})

@@ -88,6 +88,18 @@ func (r *render) component() string {
 	return ""
 }
 
+// byName are the objects of a render by [name]; of none, none.
+func (r *render) byName() map[string]*unstructured.Unstructured {
+	out := map[string]*unstructured.Unstructured{}
+	if r == nil {
+		return out
+	}
+	for _, o := range r.objects {
+		out[name(o)] = o
+	}
+	return out
+}
+
 // checkImages holds the images that the caller has ready against their form. Which
 // fields of the render are images, the verifier has found.
 func checkImages(images []string) error {

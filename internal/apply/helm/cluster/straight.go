@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes/scheme"
 
+	"github.com/consign-dev/consign/internal/apply/task"
 	"github.com/consign-dev/consign/internal/reason"
 )
 
@@ -26,7 +27,8 @@ const (
 // it: with what Helm puts on objects of a release.
 type target struct {
 	*unstructured.Unstructured
-	at dynamic.ResourceInterface
+	at      dynamic.ResourceInterface
+	mapping *meta.RESTMapping
 }
 
 func (c *cluster) target(o owner, obj *unstructured.Unstructured) (target, error) {
@@ -34,7 +36,7 @@ func (c *cluster) target(o owner, obj *unstructured.Unstructured) (target, error
 	if err != nil {
 		return target{}, err
 	}
-	t := target{obj.DeepCopy(), c.at(m, o.namespace)}
+	t := target{obj.DeepCopy(), c.at(m, o.namespace), m}
 	t.SetLabels(with(t.GetLabels(), labelManagedBy, managedByHelm))
 	t.SetAnnotations(with(with(t.GetAnnotations(), annotationRelease, o.release), annotationNamespace, o.namespace))
 	return t, nil
@@ -50,27 +52,27 @@ func with(m map[string]string, key, value string) map[string]string {
 
 // wanted is what the API server would make of a target in the place of a live
 // object: with its defaults, and without what somebody added. It is asked for and
-// changes nothing.
-//
-// Replacing is the exact question. Some objects cannot be replaced by what was
-// written, since the server filled in fields that then never change (a Job's
-// selector, a claim's volume): of those the fields that the render has are compared.
-func (t target) wanted(ctx context.Context, live *unstructured.Unstructured, scaled bool) (*unstructured.Unstructured, error) {
-	return t.asked(ctx, live, scaled, metav1.FieldValidationIgnore)
+// changes nothing. unknown says what the server does about fields that it does not
+// know.
+func (t target) wanted(ctx context.Context, live *unstructured.Unstructured, scaled bool, unknown string) (*unstructured.Unstructured, error) {
+	return t.put(ctx, live, scaled, metav1.UpdateOptions{FieldManager: fieldManager, FieldValidation: unknown, DryRun: []string{metav1.DryRunAll}})
 }
 
-// asked is wanted with a choice of what the server does about fields that it does
-// not know.
-func (t target) asked(ctx context.Context, live *unstructured.Unstructured, scaled bool, unknown string) (*unstructured.Unstructured, error) {
-	out, err := t.replace(ctx, live, scaled, metav1.UpdateOptions{FieldManager: fieldManager, FieldValidation: unknown, DryRun: []string{metav1.DryRunAll}})
+// put has a target in the place of a live object.
+//
+// To replace it is exact. Some objects cannot be replaced by what was written, since
+// the server filled in fields that then never change (a Job's selector, a claim's
+// volume): of those the fields that the render has are applied.
+func (t target) put(ctx context.Context, live *unstructured.Unstructured, scaled bool, how metav1.UpdateOptions) (*unstructured.Unstructured, error) {
+	out, err := t.replace(ctx, live, scaled, how)
 	if apierrors.IsInvalid(err) {
-		out, err = t.at.Apply(ctx, t.GetName(), t.Unstructured, metav1.ApplyOptions{FieldManager: fieldManager, Force: true, DryRun: []string{metav1.DryRunAll}})
+		out, err = t.at.Apply(ctx, t.GetName(), t.Unstructured, metav1.ApplyOptions{FieldManager: fieldManager, Force: true, DryRun: how.DryRun})
 	}
 	return out, err
 }
 
-// replace puts a target in the place of a live object. What only the server says of
-// an object stays as it is.
+// replace is put without the exception. What only the server says of an object stays
+// as it is.
 func (t target) replace(ctx context.Context, live *unstructured.Unstructured, scaled bool, how metav1.UpdateOptions) (*unstructured.Unstructured, error) {
 	next := t.DeepCopy()
 	next.SetResourceVersion(live.GetResourceVersion())
@@ -89,11 +91,7 @@ func (t target) replace(ctx context.Context, live *unstructured.Unstructured, sc
 }
 
 // serversAnnotations begin the annotations that controllers put on objects.
-var serversAnnotations = []string{
-	"deployment.kubernetes.io/", "deprecated.daemonset.template.generation", "pv.kubernetes.io/", "volume.kubernetes.io/",
-	"volume.beta.kubernetes.io/", "batch.kubernetes.io/", "autoscaling.alpha.kubernetes.io/", "control-plane.alpha.kubernetes.io/",
-	"endpoints.kubernetes.io/",
-}
+var serversAnnotations = slices.Concat(task.ControllersAnnotations, []string{"control-plane.alpha.kubernetes.io/"})
 
 func serversAnnotation(key string) bool {
 	return slices.ContainsFunc(serversAnnotations, func(prefix string) bool { return strings.HasPrefix(key, prefix) })
@@ -103,6 +101,9 @@ func serversAnnotation(key string) bool {
 // of it decides, because the render leaves it open.
 func (r *render) scalers() map[string]bool {
 	out := map[string]bool{}
+	if r == nil {
+		return out
+	}
 	for _, obj := range r.objects {
 		if obj.GroupVersionKind().GroupKind().String() != "HorizontalPodAutoscaler.autoscaling" {
 			continue
@@ -130,7 +131,7 @@ func (c *cluster) rehearse(ctx context.Context, o owner, r *render) error {
 		if err != nil {
 			return err
 		}
-		if err := c.scope(obj); err != nil {
+		if err := t.checkScope(); err != nil {
 			return err
 		}
 		live, err := t.at.Get(ctx, obj.GetName(), metav1.GetOptions{})
@@ -139,7 +140,7 @@ func (c *cluster) rehearse(ctx context.Context, o owner, r *render) error {
 				FieldManager: fieldManager, FieldValidation: metav1.FieldValidationStrict, DryRun: []string{metav1.DryRunAll},
 			})
 		} else if err == nil {
-			_, err = t.asked(ctx, live, false, metav1.FieldValidationStrict)
+			_, err = t.wanted(ctx, live, false, metav1.FieldValidationStrict)
 		}
 		if err != nil {
 			return refusedBy(name(obj), err)
@@ -148,15 +149,11 @@ func (c *cluster) rehearse(ctx context.Context, o owner, r *render) error {
 	return nil
 }
 
-// scope refuses an object of a custom kind that is the whole cluster's: a grant of a
-// kind is for objects in the deployment's namespace.
-func (c *cluster) scope(obj *unstructured.Unstructured) error {
-	m, err := c.resource(obj.GroupVersionKind())
-	if err != nil {
-		return err
-	}
-	if m.Scope.Name() == meta.RESTScopeNameRoot && (obj.GetNamespace() != "" || !scheme.Scheme.IsGroupRegistered(obj.GroupVersionKind().Group)) {
-		return reason.New(reason.Ineligible, "%s: objects of this kind are the whole cluster's here, not a namespace's", name(obj))
+// checkScope refuses an object of a custom kind that is the whole cluster's: a grant
+// of a kind is for objects in the deployment's namespace.
+func (t target) checkScope() error {
+	if t.mapping.Scope.Name() == meta.RESTScopeNameRoot && (t.GetNamespace() != "" || !scheme.Scheme.IsGroupRegistered(t.GroupVersionKind().Group)) {
+		return reason.New(reason.Ineligible, "%s: objects of this kind are the whole cluster's here, not a namespace's", name(t.Unstructured))
 	}
 	return nil
 }
@@ -188,7 +185,7 @@ func (c *cluster) straighten(ctx context.Context, o owner, r *render) error {
 // of the last good version nor of the target: somebody changed it, or a version that
 // failed left it. Helm's merge would trip over it, or keep a part of it.
 func (c *cluster) ready(ctx context.Context, o owner, before, r *render) error {
-	scalers := r.scalers()
+	was, wasScaled, scalers := before.byName(), before.scalers(), r.scalers()
 	for _, obj := range r.objects {
 		live, err := c.get(ctx, obj, o.namespace)
 		if err != nil {
@@ -197,32 +194,32 @@ func (c *cluster) ready(ctx context.Context, o owner, before, r *render) error {
 		if live == nil {
 			continue
 		}
-		if known, err := c.isOf(ctx, o, before, live); err != nil || known {
-			if err != nil {
-				return err
-			}
-			continue
+		same, err := c.isAs(ctx, o, was[name(obj)], live, wasScaled[name(obj)])
+		if err == nil && !same {
+			err = c.straightenOne(ctx, o, obj, scalers[name(obj)])
 		}
-		if err := c.straightenOne(ctx, o, obj, scalers[name(obj)]); err != nil {
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// isOf reports whether a live object is as a render has it.
-func (c *cluster) isOf(ctx context.Context, o owner, r *render, live *unstructured.Unstructured) (bool, error) {
-	if r == nil {
+// isAs reports whether a live object is as a render has it; obj is nil where the
+// render has none.
+func (c *cluster) isAs(ctx context.Context, o owner, obj, live *unstructured.Unstructured, scaled bool) (bool, error) {
+	if obj == nil || live.GetDeletionTimestamp() != nil {
 		return false, nil
 	}
-	for _, obj := range r.objects {
-		if name(obj) != name(live) {
-			continue
-		}
-		said, err := c.driftOf(ctx, o, obj, r.scalers()[name(obj)])
-		return said == "", err
+	t, err := c.target(o, obj)
+	if err != nil {
+		return false, err
 	}
-	return false, nil
+	fields, err := t.differences(ctx, live, scaled)
+	if apierrors.IsConflict(err) {
+		return true, nil // it has just changed; what is left to do is done after the merge
+	}
+	return len(fields) == 0, clusterError("compare "+name(obj), err)
 }
 
 // retries is how often an object is replaced that a controller changes meanwhile.
@@ -248,10 +245,7 @@ func (c *cluster) straightenOne(ctx context.Context, o owner, obj *unstructured.
 		if err := step("replace"); err != nil {
 			return err
 		}
-		_, err = t.replace(ctx, live, scaled, metav1.UpdateOptions{FieldManager: fieldManager})
-		if apierrors.IsInvalid(err) {
-			_, err = t.at.Apply(ctx, t.GetName(), t.Unstructured, metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
-		}
+		_, err = t.put(ctx, live, scaled, metav1.UpdateOptions{FieldManager: fieldManager})
 		if !apierrors.IsConflict(err) {
 			return clusterError("replace "+name(obj), err)
 		}
