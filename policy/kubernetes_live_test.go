@@ -172,3 +172,27 @@ func TestLiveObjectsAreBounded(t *testing.T) {
 		t.Error("a render that is none")
 	}
 }
+
+// The namespace is held to what the render needs and no more, or to what the policy
+// demands.
+func TestPodSecurityLevel(t *testing.T) {
+	plain := rendered(objects(t, liveLevelPod))
+	privileged := rendered(objects(t, strings.Replace(liveLevelPod, "image: IMAGE", "image: IMAGE, securityContext: {privileged: true}", 1)))
+	restricted := policy.Grants{}
+	restricted.Kubernetes.PodSecurity = policy.Restricted
+	for name, c := range map[string]struct {
+		g      policy.Grants
+		render []byte
+		want   string
+	}{
+		"plain":      {policy.Grants{}, plain, "baseline"},
+		"demanded":   {restricted, plain, "restricted"},
+		"needs more": {policy.Grants{}, privileged, "privileged"},
+	} {
+		if got := c.g.PodSecurityLevel(c.render); got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+const liveLevelPod = `{kind: Pod, metadata: {name: web}, spec: {containers: [{name: web, image: IMAGE, resources: {limits: {cpu: 100m, memory: 64Mi}}}]}}`

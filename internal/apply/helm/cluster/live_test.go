@@ -155,6 +155,8 @@ func TestChangesByHand(t *testing.T) {
 		name, drift, excess string
 		do                  []string
 	}{
+		{"the namespace is opened", "metadata.labels[pod-security.kubernetes.io/enforce] differs", "",
+			[]string{"label", "namespace", s.Name, "pod-security.kubernetes.io/enforce=privileged", "--overwrite"}},
 		{"a field is changed", "Service/web: spec.ports[0].port differ", "",
 			[]string{"patch", "service", "web", "--type=json", "-p", `[{"op":"replace","path":"/spec/ports/0/port","value":81}]`}},
 		{"a container is added", "Deployment.apps/web: spec.template.spec.containers, spec.template.spec.volumes differ", "hostPath",
