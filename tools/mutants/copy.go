@@ -132,7 +132,7 @@ func (c *checkout) build(ctx context.Context, m mutant) error {
 	if !strings.Contains(strings.Join(m.packages, " ")+" ", "./internal/world") {
 		return nil
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", "bin/", "./cmd/publisher", "./cmd/agent", "./cmd/auditor", "./cmd/applier-compose")
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", "bin/", "./cmd/publisher", "./cmd/agent", "./cmd/auditor", "./cmd/applier-compose", "./cmd/applier-helm")
 	cmd.Dir = c.dir
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the programs: %w: %s", err, out)
