@@ -1,5 +1,5 @@
 // Applier-helm does one task for the agent or the publisher: it renders a Helm
-// chart, or lists the images that one names. It is not for people;
+// chart, lists the images that one names, or makes a cluster run one. It is not for people;
 // docs/spec/applier.md says what it reads and writes.
 package main
 

@@ -15,6 +15,10 @@
 //	applier-compose restore  put such a copy back
 //	applier-helm    render   chart + values + images -> the exact objects
 //	applier-helm    images   chart + values -> the images that it names
+//	applier-helm    apply    the exact objects -> what runs in a cluster
+//	applier-helm    observe  what runs of a release
+//	applier-helm    remove   take it away
+//	applier-helm    info     what the cluster is
 //
 // The name of the task is the program's only argument and is repeated in the
 // request: the program has to confine itself for a render (and for images)
