@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/consign-dev/consign/internal/apply/task"
+	"github.com/consign-dev/consign/internal/margo"
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/strictjson"
 )
@@ -44,6 +45,9 @@ type chart struct {
 	restricted         bool   // the level of the Pod Security Standards
 	// objects are those of the render by Kind/name, of the known kinds.
 	objects map[string]map[string]any
+	// delivered are the names of the Secrets with which secrets of the device reach
+	// the chart.
+	delivered map[string]bool
 	// userNamespace says that the pod which is looked at has users of its own.
 	userNamespace bool
 }
@@ -54,6 +58,7 @@ func (g Grants) walkChart(render []byte) (*walk, error) {
 		return nil, err
 	}
 	w := g.chartWalk(doc)
+	w.deviceSecrets(doc.Secrets)
 	w.render(objects)
 	return w, nil
 }
@@ -63,7 +68,10 @@ func (g Grants) chartWalk(doc *chartDocument) *walk {
 	w := newWalk(g, nil)
 	w.chart = &chart{
 		release: doc.Release, namespace: doc.Namespace, restricted: g.Kubernetes.PodSecurity == Restricted,
-		objects: map[string]map[string]any{},
+		objects: map[string]map[string]any{}, delivered: map[string]bool{},
+	}
+	for _, name := range doc.Secrets {
+		w.chart.delivered[task.SecretObject(doc.Release, name)] = true
 	}
 	return w
 }
@@ -74,6 +82,7 @@ type chartDocument struct {
 	Namespace string               `json:"namespace"`
 	Objects   []map[string]any     `json:"objects"`
 	Release   string               `json:"release"`
+	Secrets   []string             `json:"secrets,omitempty"`
 	Values    map[string]any       `json:"values"`
 	Volatile  []task.VolatileField `json:"volatile,omitempty"`
 }
@@ -114,9 +123,26 @@ func (w *walk) render(objects []map[string]any) {
 	w.growth()
 }
 
+// deviceSecrets judges the names of the device's secrets. That the order gives them
+// to this component is for the caller.
+func (w *walk) deviceSecrets(names []string) {
+	at := place{}.key("secrets")
+	if len(names) > margo.MaxSecrets {
+		w.ask(at, fmt.Sprintf("%d of them, at most %d", len(names), margo.MaxSecrets), "")
+	}
+	for i, name := range names {
+		if !margo.ValidSecretName(name) || i > 0 && names[i-1] >= name {
+			w.ask(at.index(i), "must be the name of a secret of the device, sorted and once", show(name))
+		}
+	}
+}
+
 // enter makes an object known to the others.
 func (w *walk) enter(at place, o map[string]any) {
 	id := identity(o)
+	if name, ok := strings.CutPrefix(id, "Secret/"); ok && w.chart.delivered[name] {
+		w.ask(at, "has the name of the Secret that holds a secret of the device", show(id))
+	}
 	if _, dup := w.chart.objects[id]; dup {
 		w.ask(at, "is the second object of this kind and name", show(id))
 	}
@@ -140,10 +166,10 @@ func objectNameOf(o map[string]any) string {
 	return name
 }
 
-// has reports whether the render makes an object.
+// has reports whether the render makes an object, or the agent makes it for the render.
 func (w *walk) has(kind, name string) bool {
 	_, ok := w.chart.objects[kind+"/"+name]
-	return ok
+	return ok || kind == "Secret" && w.chart.delivered[name]
 }
 
 // spelt is a name as grants have it.

@@ -83,6 +83,8 @@ func (w *walk) enterClaims(set, pod string) {
 func (w *walk) unserve(kind string, o map[string]any) {
 	delete(o, "status")
 	unserveMeta(sub(o, "metadata"))
+	// The agent's own, put on when a render is applied.
+	delete(sub(o, "spec", "template", "metadata", "annotations"), task.AnnotationSecrets)
 	rendered := w.chart.objects[kind+"/"+objectNameOf(o)]
 	spec := sub(o, "spec")
 	switch kind {
@@ -121,7 +123,7 @@ var (
 		"statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index", "batch.kubernetes.io/",
 	}
 	serversAnnotations = slices.Concat(task.ControllersAnnotations, []string{
-		"meta.helm.sh/", "helm.sh/resource-policy", "kubectl.kubernetes.io/", "cni.projectcalico.org/", "k8s.v1.cni.cncf.io/network-status",
+		"meta.helm.sh/", "helm.sh/resource-policy", task.AnnotationSecrets, "kubectl.kubernetes.io/", "cni.projectcalico.org/", "k8s.v1.cni.cncf.io/network-status",
 	})
 )
 

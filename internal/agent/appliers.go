@@ -26,6 +26,7 @@ func (a *Agent) appliers() (apply.Each, error) {
 		}
 		out.Chart = &apply.Chart{
 			Program: program, Kubeconfig: a.cfg.Kubeconfig, Registry: a.cfg.RegistryAddress, Device: a.identity.Device, Installed: a.installedRender,
+			Secrets: a.secrets,
 		}
 	}
 	return out, nil

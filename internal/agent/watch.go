@@ -140,7 +140,7 @@ func (a *Agent) difference(ctx context.Context, in Installation, rules *policy.A
 		for _, r := range seen.Rotated {
 			out.rotated = append(out.rotated, part.Name+": "+r)
 		}
-		if err := a.secrets.CheckRender(render); err != nil {
+		if err := a.secrets.CheckRender(part.Type, render); err != nil {
 			out.unfit = errors.Join(out.unfit, fmt.Errorf("component %s: %w", part.Name, err))
 		}
 		if rules == nil {

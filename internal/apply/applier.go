@@ -86,7 +86,7 @@ func (c *Compose) Render(ctx context.Context, v verify.Renderable, archive func(
 // Apply implements [Applier].
 func (c *Compose) Apply(ctx context.Context, p *verify.Permit, n int) (ApplyResult, error) {
 	part := p.Components()[n]
-	secrets, err := c.Secrets.namedIn(part.Render)
+	secrets, err := c.Secrets.namedIn(part.Type, part.Render)
 	if err != nil {
 		return ApplyResult{}, err
 	}
@@ -113,11 +113,11 @@ func (c *Compose) Observe(ctx context.Context, o Observe) (ObserveResult, error)
 	in := ObserveInput{Engine: c.Engine, Project: o.Project, Deployment: o.Deployment, Render: o.Render}
 	if len(o.Render) > 0 {
 		in.Digest = digest.SHA256.FromBytes(o.Render)
-		versions, err := c.Secrets.versions(o.Render)
+		secrets, err := c.Secrets.readable(o.Type, o.Render)
 		if err != nil {
 			return ObserveResult{}, err
 		}
-		in.Secrets = versions
+		in.Secrets = versions(secrets)
 	}
 	return c.Program.observe(ctx, in)
 }

@@ -27,6 +27,8 @@ type Chart struct {
 	// Installed returns the render of a component that became good last; nil for
 	// none. It may be nil.
 	Installed func(ctx context.Context, deployment string, part Part) ([]byte, error)
+	// Secrets are the device's.
+	Secrets SecretFiles
 }
 
 // AnyCluster are the capabilities of a cluster that nobody has looked at: what a
@@ -59,7 +61,7 @@ func (c *Chart) Render(ctx context.Context, v verify.Renderable, archive func(oc
 			return nil, fmt.Errorf("component %s: %w", part.Name, err)
 		}
 		in := task.ChartInput{
-			Chart: data, Release: part.Project, Namespace: part.Namespace, Values: part.ChartValues, Images: images, ImageFields: v.ImageFields(),
+			Chart: data, Release: part.Project, Namespace: part.Namespace, Values: part.ChartValues, Secrets: part.Secrets, Images: images, ImageFields: v.ImageFields(),
 			Labels:      map[string]string{task.LabelDeployment: v.DeploymentID()},
 			Annotations: map[string]string{task.AnnotationComponent: part.Name, task.AnnotationDevice: c.Device},
 			Limits:      v.Limits(), Capabilities: capabilities, Previous: before,
@@ -118,6 +120,9 @@ func (c *Chart) Apply(ctx context.Context, p *verify.Permit, n int) (ApplyResult
 		Wait: part.Wait, TimeoutSeconds: int(part.Timeout.Seconds()),
 	}
 	var err error
+	if in.Secrets, err = c.Secrets.namedIn(part.Type, part.Render); err != nil {
+		return ApplyResult{}, err
+	}
 	if in.Before, err = c.before(ctx, deployment, PartOf(part)); err != nil {
 		return ApplyResult{}, err
 	}
@@ -136,6 +141,10 @@ func (c *Chart) Observe(ctx context.Context, o Observe) (ObserveResult, error) {
 	}
 	if len(o.Render) > 0 {
 		in.Digest = digest.SHA256.FromBytes(o.Render)
+		var err error
+		if in.Secrets, err = c.Secrets.readable(o.Type, o.Render); err != nil {
+			return ObserveResult{}, err
+		}
 	}
 	return c.Program.observeChart(ctx, in)
 }

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/consign-dev/consign/internal/apply/task"
+	"github.com/consign-dev/consign/internal/bundle"
 	"github.com/consign-dev/consign/internal/durable"
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/strictjson"
@@ -48,9 +49,9 @@ func (f SecretFiles) Check(names []string) error {
 	return nil
 }
 
-// CheckRender is Check of the secrets that a render names.
-func (f SecretFiles) CheckRender(render []byte) error {
-	names, err := secretNames(render)
+// CheckRender is Check of the secrets that a render of a component of a type names.
+func (f SecretFiles) CheckRender(profile string, render []byte) error {
+	names, err := secretNames(profile, render)
 	if err != nil {
 		return err
 	}
@@ -58,7 +59,16 @@ func (f SecretFiles) CheckRender(render []byte) error {
 }
 
 // secretNames are the names of the secrets in a render, sorted, each once.
-func secretNames(render []byte) ([]string, error) {
+func secretNames(profile string, render []byte) ([]string, error) {
+	if profile == bundle.Helm {
+		var objects struct {
+			Secrets []string `json:"secrets"`
+		}
+		if err := strictjson.UnmarshalOpen(render, &objects, task.RenderLimits); err != nil {
+			return nil, reason.New(reason.Render, "the render is not one of a chart: %w", err)
+		}
+		return objects.Secrets, nil
+	}
 	var project struct {
 		Secrets map[string]struct {
 			Environment string `json:"environment"`
@@ -75,8 +85,20 @@ func secretNames(render []byte) ([]string, error) {
 }
 
 // namedIn returns the secrets that a render names.
-func (f SecretFiles) namedIn(render []byte) (map[string]task.Secret, error) {
-	names, err := secretNames(render)
+func (f SecretFiles) namedIn(profile string, render []byte) (map[string]task.Secret, error) {
+	return f.some(profile, render, false)
+}
+
+// readable are those of the secrets that a render names which can be read. What else
+// there is to see of the application is to be seen without the others all the same.
+func (f SecretFiles) readable(profile string, render []byte) (map[string]task.Secret, error) {
+	return f.some(profile, render, true)
+}
+
+// some are the secrets that a render names. One that cannot be read is left out, or
+// is an error.
+func (f SecretFiles) some(profile string, render []byte, leaveOut bool) (map[string]task.Secret, error) {
+	names, err := secretNames(profile, render)
 	if err != nil || len(names) == 0 {
 		return nil, err
 	}
@@ -87,6 +109,9 @@ func (f SecretFiles) namedIn(render []byte) (map[string]task.Secret, error) {
 	out := map[string]task.Secret{}
 	for _, name := range names {
 		content, err := f.read(name)
+		if err != nil && leaveOut {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -95,25 +120,13 @@ func (f SecretFiles) namedIn(render []byte) (map[string]task.Secret, error) {
 	return out, nil
 }
 
-// versions are those of the secrets that a render names. One that cannot be read
-// has none: what else there is to see of the application is to be seen all the
-// same.
-func (f SecretFiles) versions(render []byte) (map[string]string, error) {
-	names, err := secretNames(render)
-	if err != nil || len(names) == 0 {
-		return nil, err
-	}
-	key, err := f.key()
-	if err != nil {
-		return nil, fmt.Errorf("key of secret versions: %w", err)
-	}
+// versions are those of secrets, without what they hold.
+func versions(secrets map[string]task.Secret) map[string]string {
 	out := map[string]string{}
-	for _, name := range names {
-		if content, err := f.read(name); err == nil {
-			out[name] = version(key, name, content)
-		}
+	for name, s := range secrets {
+		out[name] = s.Version
 	}
-	return out, nil
+	return out
 }
 
 // version tells whoever has the key whether a secret is another one than before,

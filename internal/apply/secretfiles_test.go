@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/consign-dev/consign/internal/apply/task"
+	"github.com/consign-dev/consign/internal/bundle"
 	"github.com/consign-dev/consign/internal/reason"
 )
 
@@ -90,7 +91,7 @@ func TestVersionsChangeWithTheContentAlone(t *testing.T) {
 	render := []byte(`{"name":"p","secrets":{"a":{"name":"p_a","environment":"db"},"b":{"name":"p_b","environment":"db"}}}`)
 	versionNow := func() string {
 		t.Helper()
-		found, err := files.namedIn(render)
+		found, err := files.namedIn(bundle.Compose, render)
 		if err != nil || len(found) != 1 || len(found["db"].Content) == 0 {
 			t.Fatalf("%v, %v", found, err)
 		}
@@ -117,14 +118,14 @@ func TestVersionsChangeWithTheContentAlone(t *testing.T) {
 		t.Error("two secrets with one content have one version")
 	}
 	do(t, os.WriteFile(files.KeyFile, []byte("short"), 0o600))
-	if _, err := files.namedIn(render); err == nil || !strings.Contains(err.Error(), "5 bytes") {
+	if _, err := files.namedIn(bundle.Compose, render); err == nil || !strings.Contains(err.Error(), "5 bytes") {
 		t.Errorf("a damaged key: %v", err)
 	}
 }
 
 func TestARenderWithoutSecretsNeedsNoKey(t *testing.T) {
 	files, _ := secretFiles(t)
-	found, err := files.namedIn([]byte(`{"name":"p"}`))
+	found, err := files.namedIn(bundle.Compose, []byte(`{"name":"p"}`))
 	if err != nil || found != nil {
 		t.Errorf("%v, %v", found, err)
 	}

@@ -29,7 +29,8 @@ func (d *ApplicationDescription) ChartValues(deployment *ApplicationDeployment, 
 }
 
 // ChartDefaults are the values that the package's parameters have when an order
-// names none. A parameter without a default has the value of its chart.
+// names none. A parameter without a default has the value of its chart; in the place
+// of the Secret of a secret one stands a name.
 func (d *ApplicationDescription) ChartDefaults(component string) (map[string]json.RawMessage, error) {
 	plain := map[string]Parameter{}
 	for name, p := range d.Parameters {
@@ -37,7 +38,15 @@ func (d *ApplicationDescription) ChartDefaults(component string) (map[string]jso
 			plain[name] = p
 		}
 	}
-	return d.ChartValues(&ApplicationDeployment{Spec: DeploymentSpec{Parameters: plain}}, component)
+	values, err := d.ChartValues(&ApplicationDeployment{Spec: DeploymentSpec{Parameters: plain}}, component)
+	for name, p := range d.Parameters {
+		for _, t := range p.Targets {
+			if err == nil && d.Secret(name) && slices.Contains(t.Components, component) {
+				values[t.Pointer] = json.RawMessage(`"secret"`)
+			}
+		}
+	}
+	return values, err
 }
 
 func (d *ApplicationDescription) chartValue(name string, v any) (json.RawMessage, error) {

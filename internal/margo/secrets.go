@@ -98,8 +98,6 @@ func (d *ApplicationDescription) checkMark(profile *DeploymentProfile, name stri
 	switch {
 	case !ok:
 		return errors.New(unknown("parameter", name, d.Parameters))
-	case profile.Type != TypeCompose:
-		return fmt.Errorf("parameter %.80q: secrets reach compose profiles only", name)
 	case len(param.reaches(profile.Components)) == 0:
 		return fmt.Errorf("parameter %.80q has no effect in profile %.80q", name, profile.ID)
 	case param.Value != nil:
@@ -122,9 +120,9 @@ func (d *ApplicationDescription) Secret(parameter string) bool {
 	return slices.ContainsFunc(d.DeploymentProfiles, func(p DeploymentProfile) bool { return p.secret(parameter) })
 }
 
-// ComponentSecrets is the part of a Compose component's environment that is
-// secret: the variables that secret parameters point to, each with the name
-// that secrets, by parameter, gives.
+// ComponentSecrets is what is secret of a component's parameters: the variables of a
+// Compose component, or the pointers into the values of a chart, that secret
+// parameters point to, each with the name that secrets, by parameter, gives.
 func (d *ApplicationDescription) ComponentSecrets(secrets map[string]string, component string) map[string]string {
 	out := map[string]string{}
 	for parameter, name := range secrets {

@@ -32,8 +32,11 @@ func TestWhatCanBeMarkedAsSecret(t *testing.T) {
 		"other member":      {"{secretParameters: [dbPassword]}", "{bundle: {}}", "the rest is the deployment's"},
 		"default value":     {"  dbPassword:\n", "  dbPassword:\n    value: planted-default\n", "has a value in the package"},
 		"a setting":         {"        - parameter: siteName\n", "        - parameter: dbPassword\n          name: Password\n          schema: siteName\n        - parameter: siteName\n", "has a setting"},
-		"helm": {
-			"    id: line-monitor-helm\n", "    id: line-monitor-helm\n    x-consign-extensions: {secretParameters: [siteName]}\n", "compose profiles only",
+		"a value, for a chart": {
+			"    id: line-monitor-helm\n", "    id: line-monitor-helm\n    x-consign-extensions: {secretParameters: [siteName]}\n", "has a value in the package",
+		},
+		"secret in one of two profiles": {
+			`components: ["line-monitor-stack"]` + "\n  ", `components: ["line-monitor-stack", "line-monitor"]` + "\n  ", "not in profile \"line-monitor-helm\": mark it there, too",
 		},
 		"without effect": {`components: ["line-monitor-stack"]` + "\n  ", `components: ["line-monitor"]` + "\n  ", "has no effect in profile"},
 	} {

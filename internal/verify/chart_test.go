@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -25,11 +26,15 @@ var chartRender = `{"chart":{"name":"hello","version":"1.0.0"},"namespace":"cns"
 // What an applier makes of a chart is believed in nothing: whose it is, where it
 // goes, what it runs and what it asks for are all read from the objects.
 func TestARenderOfAChartIsHeldAgainstTheOrder(t *testing.T) {
-	part := Component{Name: "hello", Type: bundle.Helm, Project: "crel", Namespace: "cns"}
+	part := Component{Name: "hello", Type: bundle.Helm, Project: "crel", Namespace: "cns", Secrets: map[string]string{"words": "line-7"}}
 	c := &content{deployment: chartDeployment, components: []Component{part}, images: []Image{{Manifest: ocispec.Descriptor{Digest: chartImage}}}}
 	permitted, err := c.permit(part, Render{Component: "hello", Project: []byte(chartRender)})
 	if err != nil || len(permitted.Images) != 1 || permitted.Digest != digest.FromString(chartRender) {
 		t.Fatalf("%+v, %v", permitted, err)
+	}
+	given := strings.Replace(chartRender, `"release":"crel"`, `"release":"crel","secrets":["line-7"]`, 1)
+	if _, err := c.permit(part, Render{Component: "hello", Project: []byte(given)}); err != nil {
+		t.Errorf("a secret that the order gives: %v", err)
 	}
 	for name, edit := range map[string]struct {
 		old, new string
@@ -42,6 +47,7 @@ func TestARenderOfAChartIsHeldAgainstTheOrder(t *testing.T) {
 		"an image from outside":  {string(chartImage), string(digest.FromString("other")), reason.ImageUnpinned},
 		"the node's network":     {`"spec":{`, `"spec":{"hostNetwork":true,`, reason.Grant},
 		"a second reading":       {`"release":"crel"`, `"release":"crel","release":"crel"`, reason.Malformed},
+		"a secret of another":    {`"release":"crel"`, `"release":"crel","secrets":["line-8"]`, reason.DeploymentMismatch},
 		"a field that is no one": {`"release":"crel"`, `"release":"crel","hooks":[]`, reason.Malformed},
 	} {
 		text := strings.ReplaceAll(chartRender, edit.old, edit.new)
@@ -80,8 +86,9 @@ func TestComponentsOfAChart(t *testing.T) {
 		t.Errorf("a Compose component in a Helm profile: %v", err)
 	}
 	o.terms.Secrets = map[string]string{"password": "line-7"}
-	if _, err := newComponent(part, bundle.ComponentManifest{Type: bundle.Helm}, o, r); !reason.Is(err, reason.Ineligible) {
-		t.Errorf("a secret for a chart: %v", err)
+	c, err = newComponent(part, bundle.ComponentManifest{Type: bundle.Helm}, o, r)
+	if err != nil || len(c.ChartValues) > 0 || !maps.Equal(c.Secrets, map[string]string{"auth.password": "line-7"}) {
+		t.Errorf("a secret for a chart: %+v, %v", c, err)
 	}
 }
 

@@ -168,9 +168,6 @@ func newComponent(part margo.Component, m bundle.ComponentManifest, o *Order, r 
 		c.Values = d.ComponentValues(part.Name)
 		return c, nil
 	}
-	if len(c.Secrets) > 0 {
-		return Component{}, reason.New(reason.Ineligible, "secret parameters of charts are not delivered by this version: let the chart name a Secret that the site makes")
-	}
 	var err error
 	c.Namespace = projectName(d.ID, d.Spec.ApplicationID)
 	c.ChartValues, err = r.description.ChartValues(d, part.Name)

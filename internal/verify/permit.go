@@ -170,6 +170,12 @@ func (c *content) checkChart(part Component, render []byte) ([]string, error) {
 	if doc.Release != part.Project || doc.Namespace != part.Namespace {
 		return nil, reason.New(reason.Render, "the render is of release %q in namespace %q where %q in %q was given", doc.Release, doc.Namespace, part.Project, part.Namespace)
 	}
+	given := slices.Collect(maps.Values(part.Secrets))
+	for _, name := range doc.Secrets {
+		if !slices.Contains(given, name) {
+			return nil, reason.New(reason.DeploymentMismatch, "secrets: the order gives this component no secret %q", name)
+		}
+	}
 	owner, err := policy.KubernetesDeployment(render)
 	if err != nil {
 		return nil, err

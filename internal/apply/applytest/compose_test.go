@@ -82,11 +82,7 @@ func (c compose) sicken(w *world.World, file string) {
 // secret has the greeting delivered as a file. The application runs as a user of
 // its own, to whom alone the file is readable.
 func (c compose) secret(w *world.World, dir string) {
-	description := filepath.Join(dir, "margo.yaml")
-	w.Edit(description, "    id: hello-compose\n", "    id: hello-compose\n    x-consign-extensions: {secretParameters: [greeting]}\n")
-	w.Edit(description, "    value: Hello from the edge\n", "")
-	w.Edit(description, "        - parameter: greeting\n          name: Greeting\n          description: What the service answers.\n          schema: text\n", "")
-	w.Edit(description, "    - name: text\n      dataType: string\n      minLength: 1\n      maxLength: 200\n", "")
+	applytest.MarkGreeting(w, dir, "hello-compose")
 	w.Edit(filepath.Join(dir, stack), "      GREETING: ${GREETING}\n", "      GREETING_FILE: /run/secrets/words\n")
 	w.Edit(filepath.Join(dir, stack), "    read_only: true\n", "    secrets: [{source: words, uid: \"65534\", gid: \"65534\", mode: 0400}]\n")
 	w.Edit(filepath.Join(dir, stack), "services:\n", "secrets: {words: {environment: GREETING}}\nservices:\n")

@@ -181,8 +181,8 @@ func (s *site) secretIsNowhere() {
 		s.Errorf("only %d files were looked at", seen)
 	}
 	config := filepath.Join(s.TempDir(), "agent.yaml")
-	text := fmt.Sprintf("stateDir: %s\nengine: %s\nregistryAddress: %s\ndockerConfig: %s\nsecretsDir: %s\n",
-		s.d.Config.StateDir, s.d.Config.Engine, s.d.Config.RegistryAddress, s.d.Config.DockerConfig, s.d.Config.SecretsDir)
+	text := fmt.Sprintf("stateDir: %s\nengine: %q\nkubeconfig: %q\nregistryAddress: %s\ndockerConfig: %s\nsecretsDir: %s\n",
+		s.d.Config.StateDir, s.d.Config.Engine, s.d.Config.Kubeconfig, s.d.Config.RegistryAddress, s.d.Config.DockerConfig, s.d.Config.SecretsDir)
 	s.w.Must(os.WriteFile(config, []byte(text), 0o600))
 	for _, args := range [][]string{{"status"}, {"status", "--output", "json"}, {"verify", "--explain"}, {"sync", "--output", "json"}, {"log", "events"}} {
 		cmd := exec.Command(filepath.Join(world.Programs(s.T), "agent"), append(args, "--config", config)...)
@@ -191,4 +191,16 @@ func (s *site) secretIsNowhere() {
 			s.Errorf("agent %q says\n%s", args, out)
 		}
 	}
+}
+
+// MarkGreeting makes the greeting a secret parameter of a package's profiles: it has
+// no value and no setting any more.
+func MarkGreeting(w *world.World, dir string, profiles ...string) {
+	description := filepath.Join(dir, "margo.yaml")
+	for _, id := range profiles {
+		w.Edit(description, "    id: "+id+"\n", "    id: "+id+"\n    x-consign-extensions: {secretParameters: [greeting]}\n")
+	}
+	w.Edit(description, "    value: Hello from the edge\n", "")
+	w.Edit(description, "        - parameter: greeting\n          name: Greeting\n          description: What the service answers.\n          schema: text\n", "")
+	w.Edit(description, "    - name: text\n      dataType: string\n      minLength: 1\n      maxLength: 200\n", "")
 }

@@ -36,7 +36,11 @@ func Render(_ context.Context, in task.ChartInput) (task.ChartResult, error) {
 	if err != nil {
 		return task.ChartResult{}, err
 	}
-	s, err := open(imagesInput(in))
+	images, err := withSecretObjects(in)
+	if err != nil {
+		return task.ChartResult{}, err
+	}
+	s, err := open(images)
 	if err != nil {
 		return task.ChartResult{}, err
 	}
@@ -177,7 +181,7 @@ func (r *finishing) one(o *object) error {
 }
 
 func (r *finishing) result(s *source, list []*object, tests []string, volatile []task.VolatileField) (task.ChartResult, error) {
-	render := task.ChartRender{Chart: s.id(), Namespace: r.in.Namespace, Release: r.in.Release, Values: s.ordered}
+	render := task.ChartRender{Chart: s.id(), Namespace: r.in.Namespace, Release: r.in.Release, Secrets: secretNames(r.in), Values: s.ordered}
 	render.Objects = make([]json.RawMessage, len(list))
 	if err := atOnce(len(list), func(i int) (err error) {
 		if render.Objects[i], err = json.Marshal(list[i].raw); err != nil {

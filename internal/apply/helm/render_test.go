@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -379,5 +380,22 @@ func TestTheClockOfAnAliasedDependency(t *testing.T) {
 	out, err := Render(t.Context(), input(t, chart))
 	if err != nil || len(out.Volatile) != 4 {
 		t.Errorf("%v, %v", out.Volatile, err)
+	}
+}
+
+// The chart gets the name of a Secret; nothing of the secret itself is there to render.
+func TestSecretsAreNames(t *testing.T) {
+	in := input(t, small("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {a: {{ .Values.auth.secret }}, b: {{ .Values.same }}}\n").with("values.yaml", "auth: {secret: ''}\nsame: x\n"))
+	in.Secrets = map[string]string{"auth.secret": "line_7.db", "same": "line_7.db"}
+	_, render := mustRender(t, in)
+	want := task.SecretObject(in.Release, "line_7.db")
+	if got := get(t, render, "ConfigMap/c", "data"); !reflect.DeepEqual(got, map[string]any{"a": want, "b": want}) || !slices.Equal(render.Secrets, []string{"line_7.db"}) {
+		t.Errorf("the chart got %v, the render names %q; want %q", got, render.Secrets, want)
+	}
+	if !reflect.DeepEqual(render.Values, map[string]any{"auth": map[string]any{"secret": want}, "same": want}) {
+		t.Errorf("values %v", render.Values)
+	}
+	if _, err := Render(t.Context(), set(in, "same", `"x"`)); !reason.Is(err, reason.Malformed) || !strings.Contains(err.Error(), `"same"`) {
+		t.Errorf("a secret where a value is: %v", err)
 	}
 }

@@ -38,6 +38,9 @@ type ChartInput struct {
 	// Values are what was ordered, by Margo's pointer into values.yaml
 	// (docs/spec/helm.md says which types they have).
 	Values map[string]json.RawMessage `json:"values"`
+	// Secrets are the names of the device's secrets, by the pointer at which the chart
+	// wants the name of the Secret that holds one ([SecretObject]).
+	Secrets map[string]string `json:"secrets,omitempty"`
 	// Images maps each image reference of the bundle, in normal form, to the
 	// reference by digest that replaces it.
 	Images map[string]string `json:"images"`
@@ -86,6 +89,10 @@ type ChartRender struct {
 	// kinds, then by name.
 	Objects []json.RawMessage `json:"objects"`
 	Release string            `json:"release"`
+	// Secrets are the names of the device's secrets that the chart gets, sorted, each
+	// once. What is in them is no part of a render: it is in the Secrets that
+	// [SecretObject] names.
+	Secrets []string `json:"secrets,omitempty"`
 	// Values are those of the order, as a tree.
 	Values map[string]any `json:"values"`
 	// Volatile are the fields that two renders of the same input differ in, without
@@ -165,6 +172,8 @@ type ChartApplyInput struct {
 	// nothing good ran under the name.
 	Before       []byte        `json:"before,omitempty"`
 	BeforeDigest digest.Digest `json:"beforeDigest,omitempty"`
+	// Secrets are those that the render names, by name.
+	Secrets map[string]Secret `json:"secrets,omitempty"`
 	// PodSecurity is the level of the Pod Security Standards that the namespace is
 	// held to: privileged, baseline or restricted.
 	PodSecurity string `json:"podSecurity"`
@@ -185,6 +194,8 @@ type ChartObserveInput struct {
 	Render      []byte        `json:"render,omitempty"`
 	Digest      digest.Digest `json:"digest,omitempty"`
 	PodSecurity string        `json:"podSecurity,omitempty"`
+	// Secrets are those of the secrets that Render names which can be read now.
+	Secrets map[string]Secret `json:"secrets,omitempty"`
 }
 
 // ChartRemoveInput asks to take a release away.

@@ -20,9 +20,8 @@ import (
 func TestMain(m *testing.M) { os.Exit(applytest.Main(m, 1200)) }
 
 func TestHelm(t *testing.T) {
-	// Secrets of the device reach Compose components only, and data of a cluster is
-	// copied by the cluster's storage: both are refused, see TestHelmRefuses.
-	applytest.Run(t, chart{}, "SecretsStayOnTheDevice", "DataGoesBack", "DataStays", "DataGoesBackAfterKill")
+	// Data of a cluster is copied by the cluster's storage, see TestHelmRefuses.
+	applytest.Run(t, chart{}, "DataGoesBack", "DataStays", "DataGoesBackAfterKill")
 }
 
 // What a device with a Kubernetes does not do is said, and touches nothing.
@@ -52,12 +51,6 @@ func TestHelmRefuses(t *testing.T) {
 	}
 	if now := (chart{}).Running(t, id); !slices.Equal(now, before) {
 		t.Errorf("%q became %q", before, now)
-	}
-	_, err := w.TryPublish("acme", "1.1.0", func(dir string) {
-		w.Edit(filepath.Join(dir, "margo.yaml"), "    id: hello-helm\n", "    id: hello-helm\n    x-consign-extensions: {secretParameters: [greeting]}\n")
-	})
-	if err == nil || !strings.Contains(err.Error(), "secrets reach compose profiles only") {
-		t.Errorf("a secret parameter of a chart: %v", err)
 	}
 }
 
@@ -96,6 +89,8 @@ func (c chart) Give(w *world.World, dir string, trait applytest.Trait) {
 		w.Edit(filepath.Join(dir, "margo.yaml"), "timeout: 2m0s", "timeout: 0m15s")
 	case applytest.Privileged:
 		w.Edit(filepath.Join(dir, deployment), "allowPrivilegeEscalation: false", "privileged: true")
+	case applytest.Secret:
+		c.secret(w, dir)
 	case applytest.Pair:
 		c.pair(w, dir, "2m0s")
 	case applytest.SickPair:
@@ -106,6 +101,20 @@ func (c chart) Give(w *world.World, dir string, trait applytest.Trait) {
 
 func (chart) sicken(w *world.World, file string) {
 	w.Edit(file, "readinessProbe:\n            httpGet: {path: /healthz, port: http}", "readinessProbe:\n            httpGet: {path: /unwell, port: http}")
+}
+
+// secret has the greeting from a Secret, the name of which is the chart's value. The
+// same parameter is secret in the other profile, where it is a file.
+func (chart) secret(w *world.World, dir string) {
+	applytest.MarkGreeting(w, dir, "hello-compose", "hello-helm")
+	w.Must(os.Remove(filepath.Join(dir, charts, "templates/configmap.yaml")))
+	w.Edit(filepath.Join(dir, charts, "values.yaml"), "greeting: Hello from the edge\n", "greeting: \"\"\n")
+	w.Edit(filepath.Join(dir, deployment), "{configMapKeyRef: {name: {{ .Release.Name }}, key: greeting}}",
+		`{secretKeyRef: {name: {{ required "greeting names no Secret" .Values.greeting }}, key: value}}`)
+	stack := filepath.Join(dir, "components/hello-stack/compose.yaml")
+	w.Edit(stack, "      GREETING: ${GREETING}\n", "      GREETING_FILE: /run/secrets/words\n")
+	w.Edit(stack, "    read_only: true\n", "    secrets: [{source: words, uid: \"65534\", gid: \"65534\", mode: 0400}]\n")
+	w.Edit(stack, "services:\n", "secrets: {words: {environment: GREETING}}\nservices:\n")
 }
 
 // pair adds a second component: the first again, without its port.

@@ -20,12 +20,17 @@ func Apply(ctx context.Context, in task.ChartApplyInput) (task.ApplyResult, erro
 	if err != nil {
 		return task.ApplyResult{}, err
 	}
+	d, err := r.delivery(in.Secrets, false)
+	if err != nil {
+		return task.ApplyResult{}, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(in.TimeoutSeconds)*time.Second)
 	defer cancel()
 	c, err := connect(ctx, in.Kubeconfig)
 	if err != nil {
 		return task.ApplyResult{}, err
 	}
+	c.delivery = d
 	if err := c.prepare(ctx, o, r, in.PodSecurity); err != nil {
 		return task.ApplyResult{}, beforehand(ctx, err)
 	}
@@ -124,6 +129,9 @@ func (c *cluster) change(ctx context.Context, h *helm, before, r *render, wait b
 		notes = append(notes, note)
 	}
 	if err := c.keepClaims(ctx, h.owner, r); err != nil {
+		return notes, err
+	}
+	if err := c.give(ctx, h.owner); err != nil {
 		return notes, err
 	}
 	if err := c.ready(ctx, h.owner, before, r); err != nil {

@@ -32,6 +32,10 @@ type site struct {
 	deployment string
 	image      string
 	before     []byte
+	// secrets are the device's by the pointer at which the chart wants them, given is
+	// what they hold.
+	secrets map[string]string
+	given   map[string]task.Secret
 }
 
 func newSite(t *testing.T) *site {
@@ -101,7 +105,7 @@ func (s *site) render(template string, values map[string]string) task.ChartResul
 		s.t.Fatal(err)
 	}
 	in := task.ChartInput{
-		Chart: chart, Release: s.release, Namespace: s.Name, Values: map[string]json.RawMessage{},
+		Chart: chart, Release: s.release, Namespace: s.Name, Values: map[string]json.RawMessage{}, Secrets: s.secrets,
 		Images:       map[string]string{"localhost/hello:1.0.0": s.image},
 		Labels:       map[string]string{task.LabelDeployment: s.deployment},
 		Annotations:  map[string]string{task.AnnotationComponent: "web", task.AnnotationDevice: "cell-02"},
@@ -123,6 +127,7 @@ func (s *site) input(r task.ChartResult) task.ChartApplyInput {
 	in := task.ChartApplyInput{
 		Kubeconfig: s.Kubeconfig, Release: s.release, Namespace: s.Name, Deployment: s.deployment,
 		Render: r.Render, Digest: r.Digest, Images: r.Images, PodSecurity: "baseline", Wait: true, TimeoutSeconds: 120,
+		Secrets: s.given,
 	}
 	if s.before != nil {
 		in.Before, in.BeforeDigest = s.before, digest.FromBytes(s.before)
@@ -150,7 +155,7 @@ func (s *site) observe(r task.ChartResult) task.ObserveResult {
 	s.t.Helper()
 	out, err := cluster.Observe(s.t.Context(), task.ChartObserveInput{
 		Kubeconfig: s.Kubeconfig, Release: s.release, Namespace: s.Name, Deployment: s.deployment,
-		Render: r.Render, Digest: r.Digest, PodSecurity: "baseline",
+		Render: r.Render, Digest: r.Digest, PodSecurity: "baseline", Secrets: s.given,
 	})
 	if err != nil {
 		s.t.Fatal(err)

@@ -46,6 +46,7 @@ type cluster struct {
 	discovery discovery.CachedDiscoveryInterface
 	mapper    meta.RESTMapper
 	objects   dynamic.Interface
+	delivery  // of the render that the task is about
 }
 
 // connect reads a kubeconfig file and asks the API server for its kinds. Nothing

@@ -21,16 +21,19 @@ const (
 
 // drift compares what is in the cluster with the render: one sentence for each
 // object, with the names of fields and never a value, which can be a password.
-func (c *cluster) drift(ctx context.Context, o owner, r *render, inv *inventory) ([]string, error) {
+// rotated are the sentences about what has another version of a secret of the device.
+func (c *cluster) drift(ctx context.Context, o owner, r *render, inv *inventory) (out, rotated []string, err error) {
 	scalers := r.scalers()
-	var out []string
-	for _, obj := range r.objects {
-		said, err := c.driftOf(ctx, o, obj, scalers[name(obj)])
+	for _, obj := range c.all(r) {
+		said, old, err := c.driftOf(ctx, o, obj, scalers[name(obj)])
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if said != "" {
 			out = append(out, said)
+		}
+		if old != "" {
+			rotated = append(rotated, old)
 		}
 	}
 	for _, r := range inv.beside(r) {
@@ -39,38 +42,41 @@ func (c *cluster) drift(ctx context.Context, o owner, r *render, inv *inventory)
 	if len(out) > maxDrift {
 		out = append(out[:maxDrift], fmt.Sprintf("and %d more", len(out)-maxDrift))
 	}
-	return out, nil
+	return out, rotated, nil
 }
 
-func (c *cluster) driftOf(ctx context.Context, o owner, obj *unstructured.Unstructured, scaled bool) (string, error) {
+func (c *cluster) driftOf(ctx context.Context, o owner, obj *unstructured.Unstructured, scaled bool) (drift, rotated string, err error) {
 	t, err := c.target(o, obj)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	live, err := t.at.Get(ctx, obj.GetName(), metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
-		return name(obj) + " is not there", nil
+		return name(obj) + " is not there", "", nil
 	case err != nil:
-		return "", clusterError("look at "+name(obj), err)
+		return "", "", clusterError("look at "+name(obj), err)
 	case live.GetDeletionTimestamp() != nil:
-		return name(obj) + " is being removed", nil
+		return name(obj) + " is being removed", "", nil
+	}
+	if rotated, err = t.rotated(live); err != nil {
+		return "", "", err
 	}
 	fields, err := t.differences(ctx, live, scaled)
 	if apierrors.IsConflict(err) {
-		return "", nil // it has just changed; the next look will see
+		return "", "", nil // it has just changed; the next look will see
 	}
 	if err != nil {
-		return "", clusterError("compare "+name(obj), err)
+		return "", "", clusterError("compare "+name(obj), err)
 	}
 	if len(fields) == 0 {
-		return "", nil
+		return "", rotated, nil
 	}
 	more := ""
 	if len(fields) > maxFields {
 		fields, more = fields[:maxFields], ", ..."
 	}
-	return name(obj) + ": " + strings.Join(fields, ", ") + more + " differ", nil
+	return name(obj) + ": " + strings.Join(fields, ", ") + more + " differ", rotated, nil
 }
 
 // differences are the fields in which a live object is not what the server would

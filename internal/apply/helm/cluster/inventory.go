@@ -198,7 +198,7 @@ func (inv *inventory) beside(r *render) []*resident {
 	own, strays := inv.of(r.Release)
 	var out []*resident
 	for _, one := range append(own, strays...) {
-		if rendered[one.name()] == nil {
+		if rendered[one.name()] == nil && !r.delivers(one.name()) {
 			out = append(out, one)
 		}
 	}
@@ -211,7 +211,7 @@ func (c *cluster) checkOwner(ctx context.Context, o owner, r *render) error {
 	if err := c.checkNamespace(ctx, o); err != nil {
 		return err
 	}
-	for _, obj := range r.objects {
+	for _, obj := range c.all(r) {
 		live, err := c.get(ctx, obj, o.namespace)
 		if err != nil {
 			return err

@@ -14,9 +14,13 @@ import (
 func Observe(ctx context.Context, in task.ChartObserveInput) (task.ObserveResult, error) {
 	o := owner{in.Release, in.Namespace, in.Deployment}
 	var r *render
+	var d delivery
 	if len(in.Render) > 0 {
 		var err error
 		if r, err = readRender(in.Render, in.Digest, o); err != nil {
+			return task.ObserveResult{}, err
+		}
+		if d, err = r.delivery(in.Secrets, true); err != nil {
 			return task.ObserveResult{}, err
 		}
 	}
@@ -24,6 +28,7 @@ func Observe(ctx context.Context, in task.ChartObserveInput) (task.ObserveResult
 	if err != nil {
 		return task.ObserveResult{}, err
 	}
+	c.delivery = d
 	h, err := c.helm(o)
 	if err != nil {
 		return task.ObserveResult{}, err
@@ -36,20 +41,20 @@ func Observe(ctx context.Context, in task.ChartObserveInput) (task.ObserveResult
 	if out.Services, out.Objects, err = c.live(ctx, h, inv); err != nil || r == nil {
 		return out, err
 	}
-	out.Drift, err = c.allDrift(ctx, o, r, inv, in.PodSecurity)
+	out.Drift, out.Rotated, err = c.allDrift(ctx, o, r, inv, in.PodSecurity)
 	return out, err
 }
 
-func (c *cluster) allDrift(ctx context.Context, o owner, r *render, inv *inventory, level string) ([]string, error) {
+func (c *cluster) allDrift(ctx context.Context, o owner, r *render, inv *inventory, level string) (drift, rotated []string, err error) {
 	first, err := c.checkLevel(ctx, o, level)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	drift, err := c.drift(ctx, o, r, inv)
+	drift, rotated, err = c.drift(ctx, o, r, inv)
 	if first != "" {
 		drift = append([]string{first}, drift...)
 	}
-	return drift, err
+	return drift, rotated, err
 }
 
 // Info says what the cluster is and what charts may ask about it.

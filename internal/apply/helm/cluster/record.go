@@ -52,7 +52,7 @@ func (c *cluster) helm(o owner) (*helm, error) {
 	clusterClient.Log = func(string, ...any) {}
 	l := newLedger(o.namespace, driver.NewSecrets(client.CoreV1().Secrets(o.namespace)))
 	return &helm{owner: o, ledger: l, client: client, names: names, config: &action.Configuration{
-		RESTClientGetter: getter{c}, Releases: storage.Init(l), KubeClient: clusterClient, Log: func(string, ...any) {},
+		RESTClientGetter: getter{c}, Releases: storage.Init(l), KubeClient: stamping{clusterClient, &c.delivery}, Log: func(string, ...any) {},
 		// No template of ours looks at them, and asking the cluster takes time.
 		Capabilities: chartutil.DefaultCapabilities,
 	}}, nil

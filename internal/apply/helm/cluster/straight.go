@@ -29,6 +29,7 @@ type target struct {
 	*unstructured.Unstructured
 	at      dynamic.ResourceInterface
 	mapping *meta.RESTMapping
+	stamped bool // the versions of all secrets that its pods use are known
 }
 
 func (c *cluster) target(o owner, obj *unstructured.Unstructured) (target, error) {
@@ -36,10 +37,11 @@ func (c *cluster) target(o owner, obj *unstructured.Unstructured) (target, error
 	if err != nil {
 		return target{}, err
 	}
-	t := target{obj.DeepCopy(), c.at(m, o.namespace), m}
+	t := target{Unstructured: obj.DeepCopy(), at: c.at(m, o.namespace), mapping: m}
 	t.SetLabels(with(t.GetLabels(), labelManagedBy, managedByHelm))
 	t.SetAnnotations(with(with(t.GetAnnotations(), annotationRelease, o.release), annotationNamespace, o.namespace))
-	return t, nil
+	t.stamped, err = c.stamp(t.Unstructured)
+	return t, err
 }
 
 func with(m map[string]string, key, value string) map[string]string {
@@ -126,7 +128,7 @@ func (c *cluster) rehearse(ctx context.Context, o owner, r *render) error {
 	if err := step("rehearse"); err != nil {
 		return err
 	}
-	for _, obj := range r.objects {
+	for _, obj := range c.all(r) {
 		t, err := c.target(o, obj)
 		if err != nil {
 			return err
