@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/consign-dev/consign/internal/apply/task"
 	"github.com/consign-dev/consign/internal/bundle"
 	"github.com/consign-dev/consign/internal/verify"
 )
@@ -36,7 +37,8 @@ func listVolatile(renders []verify.Render) []Volatile {
 	return out
 }
 
-// chartProject gives the objects of a chart the shape of a project.
+// chartProject gives the objects of a chart the shape of a project, with the Secrets
+// that the device makes for it.
 func (p project) chartProject(r verify.Render) project {
 	if r.Type != bundle.Helm {
 		return p
@@ -45,6 +47,14 @@ func (p project) chartProject(r verify.Render) project {
 	list, _ := p["objects"].([]any)
 	for _, entry := range list {
 		if o, ok := entry.(map[string]any); ok {
+			objects[objectName(o)] = o
+		}
+	}
+	release, _ := p["release"].(string)
+	secrets, _ := p["secrets"].([]any)
+	for _, entry := range secrets {
+		if name, ok := entry.(string); ok {
+			o := map[string]any{"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": task.SecretObject(release, name)}}
 			objects[objectName(o)] = o
 		}
 	}

@@ -206,8 +206,9 @@ func (t target) rotated(live *unstructured.Unstructured) (string, error) {
 		return name(live) + " holds another version of the secret", nil
 	}
 	was, is := stampOf(live), stampOf(t.Unstructured)
+	uses := !t.stamped || is != ""
 	switch {
-	case was == is:
+	case was == is || !uses:
 		return "", nil
 	case was == "":
 		unstructured.RemoveNestedField(t.Object, "spec", "template", "metadata", "annotations", task.AnnotationSecrets)
@@ -216,7 +217,7 @@ func (t target) rotated(live *unstructured.Unstructured) (string, error) {
 			return "", err
 		}
 	}
-	if !t.stamped || is == "" {
+	if !t.stamped {
 		return "", nil
 	}
 	return name(live) + " runs with another version of its secrets", nil

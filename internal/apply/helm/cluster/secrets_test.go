@@ -94,6 +94,11 @@ func (s *site) secretIsChangedByHand(r task.ChartResult, object string, holds fu
 		s.t.Errorf("changed by hand: drift %q, rotated %q", seen.Drift, seen.Rotated)
 	}
 	s.good(r)
+	s.Kubectl("patch", "deployment", "other", "--patch", `{"spec":{"template":{"metadata":{"annotations":{"`+task.AnnotationSecrets+`":"forged"}}}}}`)
+	if seen := s.observe(r); len(seen.Drift) != 1 || !strings.Contains(seen.Drift[0], "Deployment.apps/other: spec.template.metadata.annotations") {
+		s.t.Errorf("a stamp on what has no secret: %q", seen.Drift)
+	}
+	s.good(r)
 	s.Kubectl("delete", "secret", object)
 	if seen := s.observe(r); len(seen.Drift) != 1 || seen.Drift[0] != "Secret/"+object+" is not there" {
 		s.t.Errorf("removed by hand: %q", seen.Drift)
