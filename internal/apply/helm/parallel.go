@@ -3,22 +3,25 @@ package helm
 import (
 	"cmp"
 	"runtime"
-
-	"golang.org/x/sync/errgroup"
+	"sync"
+	"sync/atomic"
 )
 
 // atOnce calls do with 0 to n-1, as many at a time as there are processors, and
 // returns the error of the lowest.
 func atOnce(n int, do func(i int) error) error {
 	errs := make([]error, n)
-	var group errgroup.Group
-	group.SetLimit(runtime.GOMAXPROCS(0))
-	for i := range n {
-		group.Go(func() error {
+	var next atomic.Int64
+	work := func() {
+		for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
 			errs[i] = do(i)
-			return nil
-		})
+		}
 	}
-	_ = group.Wait() // none of them returns an error to the group
+	var others sync.WaitGroup
+	for range min(n, runtime.GOMAXPROCS(0)) - 1 {
+		others.Go(work)
+	}
+	work()
+	others.Wait()
 	return cmp.Or(errs...)
 }

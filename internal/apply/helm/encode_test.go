@@ -1,0 +1,51 @@
+package helm
+
+import (
+	"bytes"
+	"encoding/json"
+	"testing"
+
+	"github.com/consign-dev/consign/internal/apply/task"
+)
+
+// A tree is written as encoding/json writes it.
+func FuzzAppendJSON(f *testing.F) {
+	for _, seed := range []string{
+		`{"b":[1,1.50,-0,1e400,true,null,{}],"a":{"c":"plain","<":"& \u2028 \u0000 é \" \\ \n"}}`, `[]`, `[[],{},""]`, `"\ud800"`, `null`,
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		dec := json.NewDecoder(bytes.NewReader([]byte(text)))
+		dec.UseNumber()
+		var tree any
+		if dec.Decode(&tree) != nil {
+			return
+		}
+		want, err := json.Marshal(tree)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := appendJSON(nil, tree); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("got %s, %v, want %s", got, err, want)
+		}
+	})
+}
+
+// A render is the encoding of the type that its readers decode.
+func TestRenderIsAChartRender(t *testing.T) {
+	for _, chart := range []files{midSize(), chartOf(t, "database")} {
+		out, err := Render(t.Context(), input(t, chart))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var render task.ChartRender
+		if err := json.Unmarshal(out.Render, &render); err != nil {
+			t.Fatal(err)
+		}
+		again, err := json.Marshal(render)
+		if err != nil || !bytes.Equal(again, out.Render) {
+			t.Errorf("written again it is\n%s, %v, it was\n%s", again, err, out.Render)
+		}
+	}
+}
