@@ -35,9 +35,11 @@ type process struct {
 	log  *bytes.Buffer // to be read after it ended
 }
 
-func startRegistry(t *testing.T, dir string) *process {
+func startRegistry(t testing.TB, dir string) *process { return serve(t, dir, "127.0.0.1:0") }
+
+func serve(t testing.TB, dir, address string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(filepath.Join(world.Programs(t), "publisher"), "registry", "serve", "--dir", dir, "--listen", "127.0.0.1:0"), log: &bytes.Buffer{}}
+	p := &process{cmd: exec.Command(filepath.Join(world.Programs(t), "publisher"), "registry", "serve", "--dir", dir, "--listen", address), log: &bytes.Buffer{}}
 	p.cmd.Stderr = p.log
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -46,7 +48,7 @@ func startRegistry(t *testing.T, dir string) *process {
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = p.cmd.Process.Kill() })
+	t.Cleanup(func() { _ = p.cmd.Process.Kill(); _ = p.cmd.Wait() })
 	line, err := bufio.NewReader(out).ReadString('\n')
 	p.host = strings.TrimPrefix(strings.TrimSpace(line), "serving on ")
 	if err != nil || p.host == "" {
