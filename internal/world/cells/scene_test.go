@@ -27,8 +27,10 @@ type scene struct {
 	deployment string
 }
 
-func newScene(t *testing.T, types ...string) *scene {
-	t.Parallel() // they wait for pods more than they compute
+func newScene(t testing.TB, types ...string) *scene {
+	if t, ok := t.(*testing.T); ok {
+		t.Parallel() // they wait for pods more than they compute
+	}
 	s := &scene{World: world.New(t)}
 	s.d = s.DeviceFor("press-07", "", append(types, margo.TypeHelm)...)
 	s.d.Config.Engine, s.d.Config.Kubeconfig = "", kubetest.Kubeconfig(t)
@@ -137,14 +139,14 @@ func (s *scene) program(appliers ...string) (agent, config string) {
 	s.Must(os.MkdirAll(etc, 0o755))
 	config = filepath.Join(etc, "agent.yaml")
 	c := s.d.Config
-	s.Must(os.WriteFile(config, []byte("stateDir: "+c.StateDir+"\nengine: "+quoted(c.Engine)+"\nkubeconfig: "+c.Kubeconfig+"\nregistryAddress: "+c.RegistryAddress+
+	s.Must(os.WriteFile(config, []byte("stateDir: "+c.StateDir+"\nengine: "+quoted(c.Engine)+"\nkubeconfig: "+quoted(c.Kubeconfig)+"\nregistryAddress: "+c.RegistryAddress+
 		"\ndockerConfig: "+c.DockerConfig+"\nsecretsDir: "+c.SecretsDir+"\n"), 0o644))
 	return filepath.Join(dir, "agent"), config
 }
 
 func quoted(s string) string { return `"` + s + `"` }
 
-func helm(t *testing.T) string {
+func helm(t testing.TB) string {
 	t.Helper()
 	return filepath.Join(world.Programs(t), "applier-helm")
 }
