@@ -3,24 +3,23 @@ package helm
 import (
 	"bytes"
 	"encoding/json"
+	"math"
+	"strings"
 	"testing"
 
 	"github.com/consign-dev/consign/internal/apply/task"
 )
 
 // A tree is written as encoding/json writes it.
-func FuzzAppendJSON(f *testing.F) {
-	for _, seed := range []string{
-		`{"b":[1,1.50,-0,1e400,true,null,{}],"a":{"c":"plain","<":"& \u2028 \u0000 é \" \\ \n"}}`, `[]`, `[[],{},""]`, `"\ud800"`, `null`,
+func TestAppendJSON(t *testing.T) {
+	for _, text := range []string{
+		`{"b":[1,1.50,-0,1e400,true,null,{}],"a":{"c":"plain","<":"& \u2028 \u0000 é \" \\ \n"}}`, `[]`, `[[],{},""]`, `"\ud800"`, `null`, `{"":{"~":"\u007f"}}`,
 	} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		dec := json.NewDecoder(bytes.NewReader([]byte(text)))
+		dec := json.NewDecoder(strings.NewReader(text))
 		dec.UseNumber()
 		var tree any
-		if dec.Decode(&tree) != nil {
-			return
+		if err := dec.Decode(&tree); err != nil {
+			t.Fatal(err)
 		}
 		want, err := json.Marshal(tree)
 		if err != nil {
@@ -29,7 +28,10 @@ func FuzzAppendJSON(f *testing.F) {
 		if got, err := appendJSON(nil, tree); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("got %s, %v, want %s", got, err, want)
 		}
-	})
+	}
+	if _, err := appendJSON(nil, map[string]any{"a": []any{math.NaN()}}); err == nil {
+		t.Error("what JSON does not have was written")
+	}
 }
 
 // A render is the encoding of the type that its readers decode.

@@ -95,16 +95,17 @@ func kilobytes(status, field string) float64 {
 	return n * 1.024
 }
 
-// peakOfChildren is the most that one child of a process had resident at once, in
-// megabytes.
+// peakOfChildren is the most that one applier of an agent had resident, in megabytes.
 func peakOfChildren(parent int, stop <-chan struct{}) (peak float64) {
 	for tick := time.NewTicker(3 * time.Millisecond); ; {
 		lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", parent))
 		for _, list := range lists {
 			children, _ := os.ReadFile(list)
 			for _, child := range strings.Fields(string(children)) {
-				data, _ := os.ReadFile("/proc/" + child + "/status") // it may have ended
-				peak = max(peak, kilobytes(string(data), "VmHWM")/1000)
+				data, _ := os.ReadFile("/proc/" + child + "/status")    // it may have ended
+				if strings.HasPrefix(string(data), "Name:\tapplier-") { // before that it has the memory of its parent
+					peak = max(peak, kilobytes(string(data), "VmHWM")/1000)
+				}
 			}
 		}
 		select {
