@@ -184,7 +184,7 @@ func (r *finishing) result(s *source, list []*object, tests []string, volatile [
 	render := task.ChartRender{Chart: s.id(), Namespace: r.in.Namespace, Release: r.in.Release, Secrets: secretNames(r.in), Values: s.ordered}
 	render.Objects = make([]json.RawMessage, len(list))
 	if err := atOnce(len(list), func(i int) (err error) {
-		if render.Objects[i], err = appendJSON(make([]byte, 0, 1<<10), list[i].raw); err != nil {
+		if render.Objects[i], err = json.Marshal(list[i].raw); err != nil {
 			return list[i].refuse("", "%v", err)
 		}
 		return nil
