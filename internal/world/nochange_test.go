@@ -32,6 +32,43 @@ func BenchmarkNoChangeAndObserve(b *testing.B) {
 	}
 }
 
+// One agent that goes on running polls without an applier, looks with one, and sees
+// what is published meanwhile.
+func TestAPollStartsNoApplier(t *testing.T) {
+	t.Parallel()
+	w := world.New(t)
+	d := w.Recorded("press-07")
+	d.Programs = counting(t, d.Programs)
+	w.Publish("acme", "1.0.0", nil)
+	w.Deploy(d.ID, "1.0.0", nil)
+	a, err := d.Open()
+	w.Must(err)
+	defer a.Close()
+	sync := func(scope agent.Scope, want agent.Action) (started int) {
+		t.Helper()
+		before := starts(t, d.Programs)
+		res, err := a.Sync(w.Context(), w.Now, scope)
+		if err != nil || len(res.Changes) != 1 || res.Changes[0].Action != want {
+			t.Fatalf("%+v, %v; want %s", res, err, want)
+		}
+		return starts(t, d.Programs) - before
+	}
+	sync(agent.Everything, agent.Installed)
+	for range 2 {
+		if n := sync(agent.OrdersOnly, agent.Unchanged); n != 0 {
+			t.Errorf("a poll that found nothing new started %d appliers", n)
+		}
+	}
+	if n := sync(agent.Everything, agent.Unchanged); n != 1 {
+		t.Errorf("a look at one component started %d appliers", n)
+	}
+	w.Publish("acme", "1.1.0", nil)
+	w.Deploy(d.ID, "1.1.0", nil)
+	sync(agent.OrdersOnly, agent.Upgraded)
+	w.SetPolicy("    mayRemove: true\n")
+	sync(agent.OrdersOnly, agent.Unchanged)
+}
+
 // benchmarkCycles returns how many appliers the cycles started.
 func benchmarkCycles(b *testing.B, scope agent.Scope) int {
 	w := world.New(b)
