@@ -109,7 +109,7 @@ check: ## formatting, vet, staticcheck, tidy modules, import rules (no engine ne
 # The rows that the last commit changed are mutated first; a narrowed run leaves
 # them out.
 test: build ## every test, with a Docker engine and a Kubernetes; ARGS='-run X ./internal/y' narrows it
-	@$(if $(or $(filter plain,$(PART)),$(filter ./...,$(ARGS))),! git rev-parse --verify --quiet HEAD~1 >/dev/null 2>&1 || { $(TOOLS); go run ./tools/mutants -since HEAD~1; })
+	@$(if $(or $(PART),$(filter ./...,$(ARGS))),! git rev-parse --verify --quiet HEAD~1 >/dev/null 2>&1 || { $(TOOLS); go run ./tools/mutants -since HEAD~1 -part '$(PART)'; })
 	@tools/pkcs11.sh
 	@$(TOOLS); $(if $(needs_cluster),$(KUBE);) $(ENGINE) $(if $(needs_cluster),$(CLUSTER)) go run ./tools/testsummary $(if $(SUMMARY),-summary '$(SUMMARY)') -- -timeout 30m $(ARGS)
 

@@ -2,15 +2,20 @@
 // takes one defence out of the product; in a copy of the checkout with the patch,
 // the tests of its row must fail, and without it they must pass:
 //
-//	go run ./tools/mutants [-since REF] [ROW...]
+//	go run ./tools/mutants [-since REF] [-part plain|cluster] [ROW...]
 //
 // Without rows it runs all of them. With -since it runs those whose patch, or a
 // file that the patch changes, is another one than at the commit REF. A patch is
 // named after its row, as T2.patch or T2-root.patch, and begins with a line that
-// says where the tests are, or that nothing of ours is the defence:
+// says where the tests are, that they need a Kubernetes, or that nothing of ours is
+// the defence:
 //
 //	# packages: ./internal/world/attacks ./policy
+//	# cluster: ./internal/world/cells
 //	# library: go-tuf refuses such a threshold
+//
+// Where a Kubernetes is needed and CONSIGN_TEST_CLUSTER names none, one is started
+// for the run. -part plain leaves out what needs one, -part cluster the rest.
 //
 // A second line may name the one test that judges the patch, where others of the row
 // need a cluster:
@@ -28,30 +33,49 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 )
 
 func main() {
-	since := flag.String("since", "", "only rows whose patch or patched files differ from the commit `REF`")
+	var want selection
+	flag.StringVar(&want.since, "since", "", "only rows whose patch or patched files differ from the commit `REF`")
+	flag.StringVar(&want.part, "part", "", "only those that need no Kubernetes (plain), or that need one (cluster)")
 	flag.Parse()
+	want.rows = flag.Args()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, ".", *since, flag.Args(), os.Stdout); err != nil {
+	if err := run(ctx, ".", want, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, root, since string, rows []string, out io.Writer) error {
+// selection says which mutants are to be run: all, or those of certain rows, of a
+// part ("plain" or "cluster"), and of what changed since a commit.
+type selection struct {
+	since, part string
+	rows        []string
+}
+
+const plainPart, clusterPart = "plain", "cluster"
+
+func run(ctx context.Context, root string, want selection, out io.Writer) error {
+	if !slices.Contains([]string{"", plainPart, clusterPart}, want.part) {
+		return fmt.Errorf("-part %q: want %s or %s", want.part, plainPart, clusterPart)
+	}
 	all, err := readMutants(filepath.Join(root, "test", "mutants"))
 	if err != nil {
 		return err
 	}
-	chosen, err := choose(ctx, root, all, since, rows)
+	chosen, err := choose(ctx, root, all, want)
 	if err != nil || len(chosen) == 0 {
 		return err
+	}
+	if os.Getenv(clusterVariable) == "" && slices.ContainsFunc(chosen, func(m mutant) bool { return m.cluster }) {
+		return withCluster(root, out)
 	}
 	begin := time.Now()
 	c, err := newCopy(ctx, root)
@@ -68,18 +92,18 @@ func run(ctx context.Context, root, since string, rows []string, out io.Writer) 
 }
 
 // choose picks mutants by row and by what changed.
-func choose(ctx context.Context, root string, all []mutant, since string, rows []string) ([]mutant, error) {
-	changed, err := changedSince(ctx, root, since)
+func choose(ctx context.Context, root string, all []mutant, want selection) ([]mutant, error) {
+	changed, err := changedSince(ctx, root, want.since)
 	if err != nil {
 		return nil, err
 	}
 	var out []mutant
 	for _, m := range all {
-		if m.packages != nil && m.wanted(rows) && (since == "" || m.touches(changed)) {
+		if m.wanted(want) && (want.since == "" || m.touches(changed)) {
 			out = append(out, m)
 		}
 	}
-	for _, row := range rows {
+	for _, row := range want.rows {
 		if !hasRow(all, row) {
 			return nil, fmt.Errorf("no patch in test/mutants is of row %s", row)
 		}

@@ -22,6 +22,8 @@ type mutant struct {
 	files    []string
 	// pattern is of those tests of the row that can judge the patch, "" for all.
 	pattern string
+	// cluster says that these need a Kubernetes.
+	cluster bool
 }
 
 var (
@@ -66,6 +68,10 @@ func readMutant(path string) (mutant, error) {
 		}
 	}
 	packages, tested := strings.CutPrefix(first, "# packages: ")
+	if !tested {
+		packages, tested = strings.CutPrefix(first, "# cluster: ")
+		m.cluster = tested
+	}
 	why, library := strings.CutPrefix(first, "# library: ")
 	switch {
 	case tested && len(strings.Fields(packages)) > 0 && len(m.files) > 0:
@@ -74,7 +80,7 @@ func readMutant(path string) (mutant, error) {
 	case library && strings.TrimSpace(why) != "" && len(m.files) == 0:
 		return m, nil
 	}
-	return m, errors.New(`want "# packages: ./DIR" and a diff, or "# library: WHY" and none`)
+	return m, errors.New(`want "# packages: ./DIR" or "# cluster: ./DIR" and a diff, or "# library: WHY" and none`)
 }
 
 // tests is the pattern of the tests of the row, for go test -run.
@@ -85,7 +91,9 @@ func (m mutant) tests() string {
 	return "^TestAttack" + m.row + "([^0-9]|$)"
 }
 
-func (m mutant) wanted(rows []string) bool { return len(rows) == 0 || slices.Contains(rows, m.row) }
+func (m mutant) wanted(s selection) bool {
+	return m.packages != nil && (len(s.rows) == 0 || slices.Contains(s.rows, m.row)) && (s.part == "" || m.cluster == (s.part == clusterPart))
+}
 
 func (m mutant) touches(changed map[string]bool) bool {
 	return changed["test/mutants/"+m.name+".patch"] || slices.ContainsFunc(m.files, func(f string) bool { return changed[f] })

@@ -88,7 +88,7 @@ func TestCaughtAndMissed(t *testing.T) {
 		}
 	}
 	var out strings.Builder
-	err := run(context.Background(), dir, "", nil, &out)
+	err := run(context.Background(), dir, selection{}, &out)
 	if err == nil || err.Error() != "not caught: T1-broken, T1-missed, T1-stale, T2" {
 		t.Errorf("error %v", err)
 	}
@@ -97,7 +97,7 @@ func TestCaughtAndMissed(t *testing.T) {
 			t.Errorf("the output has no %q:\n%s", want, out.String())
 		}
 	}
-	if err := run(context.Background(), dir, "", []string{"T9"}, &out); err == nil || !strings.Contains(err.Error(), "T9") {
+	if err := run(context.Background(), dir, selection{rows: []string{"T9"}}, &out); err == nil || !strings.Contains(err.Error(), "T9") {
 		t.Errorf("a row without a patch: %v", err)
 	}
 }
