@@ -204,6 +204,55 @@ func TestAttackH12SecretsThatPassForRecords(t *testing.T) {
 	}
 }
 
+// What an operator makes for a custom object of a render, with the labels of that
+// object, stays; what only says so goes.
+func TestWhatAnOperatorMadeStays(t *testing.T) {
+	t.Parallel()
+	s := newStillSite(t)
+	group := s.customKind("engines", "Engine", "Namespaced")
+	first := s.render(still+"---\napiVersion: "+group+"/v1\nkind: Engine\nmetadata: {name: main}\nspec: {speed: 1}\n", nil)
+	s.good(first)
+	engine, settings := s.uid("engines/main"), s.uid("configmap/settings")
+	s.owned("copy", group+"/v1", "Engine", "main", engine, true)
+	s.owned("helper", group+"/v1", "Engine", "main", engine, false)
+	s.owned("forged", "v1", "ConfigMap", "settings", settings, true)
+	made := s.uid("secret/copy")
+	var found []string
+	for _, d := range s.observe(first).Drift {
+		found = append(found, strings.Fields(d)[0])
+	}
+	if slices.Sort(found); !slices.Equal(found, []string{"Secret/forged", "Secret/helper"}) {
+		t.Errorf("%q differ", found)
+	}
+	s.good(first)
+	s.inOrder(first)
+	if left := s.Kubectl("get", "secrets", "--selector", "dev.consign.deployment", "--output", "jsonpath={.items[*].metadata.uid}"); left != made {
+		t.Errorf("of the secrets %q are left, want %q", left, made)
+	}
+	without := s.render(still, nil)
+	s.good(without)
+	s.Kubectl("wait", "--for=delete", "secret/copy", "--timeout=1m")
+	s.inOrder(without)
+}
+
+// owned makes a Secret of the deployment that names an owner.
+func (s *site) owned(name, apiVersion, kind, owner, uid string, controller bool) {
+	s.t.Helper()
+	s.Apply(fmt.Sprintf(`{"apiVersion":"v1","kind":"Secret","metadata":{"name":%q,"labels":{"dev.consign.deployment":%q},`+
+		`"ownerReferences":[{"apiVersion":%q,"kind":%q,"name":%q,"uid":%q,"controller":%t}]}}`, name, s.deployment, apiVersion, kind, owner, uid, controller))
+}
+
+// customKind defines a kind that has a speed, in a group of the test's own.
+func (s *site) customKind(plural, kind, scope string) (group string) {
+	s.t.Helper()
+	group = strings.ToLower(s.Name) + ".example.com"
+	s.Apply(`{"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition","metadata":{"name":"` + plural + `.` + group + `"},"spec":{"group":"` + group + `","scope":"` + scope + `",` +
+		`"names":{"kind":"` + kind + `","plural":"` + plural + `"},"versions":[{"name":"v1","served":true,"storage":true,"schema":{"openAPIV3Schema":{"type":"object","properties":{"spec":{"type":"object","properties":{"speed":{"type":"integer"}}}}}}}]}}`)
+	s.t.Cleanup(func() { s.Kubectl("delete", "customresourcedefinition", plural+"."+group, "--wait=false") })
+	s.Kubectl("wait", "--for=condition=Established", "customresourcedefinition/"+plural+"."+group, "--timeout=1m")
+	return group
+}
+
 // Whether the cluster takes a render is known before anything is changed.
 func TestWhatTheClusterDoesNotTake(t *testing.T) {
 	t.Parallel()
@@ -214,11 +263,7 @@ func TestWhatTheClusterDoesNotTake(t *testing.T) {
 	}
 	first := s.render(still, nil)
 	s.good(first)
-	group := strings.ToLower(s.Name) + ".example.com"
-	s.Apply(`{"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition","metadata":{"name":"lines.` + group + `"},"spec":{"group":"` + group + `","scope":"Cluster",` +
-		`"names":{"kind":"Line","plural":"lines"},"versions":[{"name":"v1","served":true,"storage":true,"schema":{"openAPIV3Schema":{"type":"object","properties":{"spec":{"type":"object","properties":{"speed":{"type":"integer"}}}}}}}]}}`)
-	t.Cleanup(func() { s.Kubectl("delete", "customresourcedefinition", "lines."+group, "--wait=false") })
-	s.Kubectl("wait", "--for=condition=Established", "customresourcedefinition/lines."+group, "--timeout=1m")
+	group := s.customKind("lines", "Line", "Cluster")
 	for name, c := range map[string]struct{ chart, want string }{
 		"an unknown field":       {strings.Replace(unknown, "port: 80", "port: 81", 1), "unknown"},
 		"a bad value":            {strings.Replace(still, "port: 80", "port: 800000", 1), "800000"},

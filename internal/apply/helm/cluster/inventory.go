@@ -187,7 +187,29 @@ func (inv *inventory) made(r *resident) bool {
 	if r.kind() == "Endpoints" {
 		return slices.ContainsFunc(inv.all, func(s *resident) bool { return s.kind() == "Service" && s.GetName() == r.GetName() })
 	}
-	return inv.root(r) != r
+	return inv.root(r) != r || inv.operated(r)
+}
+
+// maxOperators is how many custom objects may stand over each other.
+const maxOperators = 8
+
+// operated reports whether an operator made r: its controller is, by UID, an object of
+// a custom kind that bears the deployment's label, and so, step by step, up to one
+// that nobody made. Whoever may write in the namespace can say so of an object, too;
+// what it asks for is judged in any case.
+func (inv *inventory) operated(r *resident) bool {
+	for steps := range maxOperators {
+		controller := metav1.GetControllerOf(r)
+		if controller == nil {
+			return steps > 0
+		}
+		maker, ok := inv.byUID[controller.UID]
+		if !ok || scheme.Scheme.IsGroupRegistered(maker.gvk.Group) {
+			return false
+		}
+		r = maker
+	}
+	return false // they made each other
 }
 
 func (r *resident) isClaim() bool { return r.kind() == "PersistentVolumeClaim" }

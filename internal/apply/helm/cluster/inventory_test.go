@@ -53,6 +53,28 @@ func TestWhatAControllerMadeIsOfItsMaker(t *testing.T) {
 	}
 }
 
+// What an operator made for an object of its own kind is that object's, down to the
+// pods; a controller that is not there, is of another kind or comes round is believed
+// nothing.
+func TestWhatAnOperatorMadeIsOfItsMaker(t *testing.T) {
+	inv := stock([4]string{"Engine.example.com", "main", "web", ""}, [4]string{"Part.example.com", "part", "", "main"},
+		[4]string{"StatefulSet.apps", "store", "", "part"}, [4]string{"Pod", "store-0", "", "store"}, [4]string{"Secret", "copy", "", "main"},
+		[4]string{"ConfigMap", "settings", "web", ""}, [4]string{"Secret", "forged", "", "settings"}, [4]string{"Secret", "orphan", "", "gone"},
+		[4]string{"Engine.example.com", "lost", "", "gone"}, [4]string{"Engine.example.com", "one", "", "other"}, [4]string{"Engine.example.com", "other", "", "one"},
+		[4]string{"Engine.example.com", "itself", "", "itself"}, [4]string{"Secret", "of-one", "", "one"})
+	own, strays := inv.of("web")
+	if got := named(own); !slices.Equal(got, []string{"Engine.example.com/main", "ConfigMap/settings"}) {
+		t.Errorf("own %q", got)
+	}
+	want := []string{"Secret/forged", "Secret/orphan", "Engine.example.com/lost", "Engine.example.com/one", "Engine.example.com/other", "Engine.example.com/itself", "Secret/of-one"}
+	if got := named(strays); !slices.Equal(got, want) {
+		t.Errorf("strays %q", got)
+	}
+	if got := inv.root(inv.byUID["store-0"]); got.GetName() != "store" {
+		t.Errorf("a pod is judged as made for %s, want the kind of Kubernetes' own", got.name())
+	}
+}
+
 func TestWhoseAnObjectIs(t *testing.T) {
 	inv := stock([4]string{"Service", "web", "web", ""}, [4]string{"Endpoints", "web", "", ""}, [4]string{"Endpoints", "alone", "", ""},
 		[4]string{"Endpoints.example.com", "web", "", ""}, [4]string{"EndpointSlice.discovery.k8s.io", "slice", "", "web"},
