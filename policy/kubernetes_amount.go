@@ -149,8 +149,8 @@ func (w *walk) growth() {
 	w.within(at, "volumes", volumes, w.ceilings.volumes, func(n int64) string { return sizeText(n) + " of claims" })
 }
 
-// replicas is how many pods of a workload there can be: on a node each for a
-// DaemonSet, of which one is counted, and for a workload that is scaled by itself
+// replicas is how many pods of a workload there can be: one for a DaemonSet, since a
+// cluster of several nodes is refused, and for a workload that is scaled by itself
 // the most.
 func (w *walk) replicas(kind, name string, o map[string]any) int64 {
 	n := int64(1)
