@@ -35,6 +35,27 @@ func (g Grants) CheckKubernetesLive(render []byte, live []task.LiveObject) error
 	return w.refusal("what runs is not granted: ")
 }
 
+// KubernetesRendered picks the live objects that a render has, and those that name an
+// owner. What is left out stands beside the render, by itself.
+func (g Grants) KubernetesRendered(render []byte, live []task.LiveObject) ([]task.LiveObject, error) {
+	w, err := g.knowing(render)
+	if err != nil {
+		return nil, err
+	}
+	objects, err := liveTrees(live)
+	if err != nil {
+		return nil, err
+	}
+	var out []task.LiveObject
+	for i, tree := range objects {
+		_, rendered := w.chart.objects[identity(tree)]
+		if rendered || live[i].Owner != "" || len(listIn(sub(tree, "metadata"), "ownerReferences")) > 0 {
+			out = append(out, live[i])
+		}
+	}
+	return out, nil
+}
+
 // knowing is a walk that has seen a render and judged nothing.
 func (g Grants) knowing(render []byte) (*walk, error) {
 	doc, objects, err := readRender(render)

@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -196,3 +197,20 @@ func TestPodSecurityLevel(t *testing.T) {
 }
 
 const liveLevelPod = `{kind: Pod, metadata: {name: web}, spec: {containers: [{name: web, image: IMAGE, resources: {limits: {cpu: 100m, memory: 64Mi}}}]}}`
+
+// What stands beside a render by itself is told from what the render has and from
+// what names an owner, whether the cluster knows that one or not.
+func TestKubernetesRendered(t *testing.T) {
+	all := []task.LiveObject{
+		live(t, "", deployment(""), served, ""), live(t, "", liveService, "", ""),
+		podOf(t, "Deployment/web", "web-1-x", "", ""), podOf(t, "", "orphan", "", ""), live(t, "", workload("Pod", "stray", "", ""), "", ""),
+		live(t, "", strings.Replace(liveService, "name: web", "name: other", 1), "", ""),
+	}
+	rest, err := policy.Grants{}.KubernetesRendered(liveRender(t), all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(rest, all[:4]) {
+		t.Errorf("of %d objects %d are not beside the render, want the first four: %s", len(all), len(rest), rest)
+	}
+}

@@ -100,8 +100,8 @@ type difference struct {
 	// a secret that whoever administers the device has changed since.
 	drift, rotated []string
 	// excess says that something runs with more than its grants (attack C1 and C2,
-	// done by hand).
-	excess bool
+	// done by hand), anew that it is more than objects beside the render of a chart.
+	excess, anew bool
 	// unfit is a secret that could not be delivered again.
 	unfit error
 }
@@ -147,8 +147,10 @@ func (a *Agent) difference(ctx context.Context, in Installation, rules *policy.A
 			continue
 		}
 		grants := rules.Grants.Reserving(a.device.Reserved...)
-		if err := verify.CheckLive(grants, part.Type, part.Project, render, verify.Live{Services: seen.Services, Objects: seen.Objects}); err != nil {
+		live := verify.Live{Services: seen.Services, Objects: seen.Objects}
+		if err := verify.CheckLive(grants, part.Type, part.Project, render, live); err != nil {
 			out.drift, out.excess = append(out.drift, part.Name+": "+logText(err)), true
+			out.anew = out.anew || !verify.BesideOnly(grants, part.Type, part.Project, render, live)
 		}
 	}
 	return out, nil
@@ -205,7 +207,9 @@ func (a *Agent) noteDrift(system time.Time, in Installation, text string, dirty 
 // when that does not last: an application that cannot stay up must not be
 // restarted at every look for ever. Where something exceeds its grants everything
 // is taken away first: which of two containers of one service is the right one is
-// not for Compose to guess.
+// not for Compose to guess. Objects beside the render of a chart go with its apply,
+// which leaves alone what is as it should be; if that does not succeed, everything
+// goes, too.
 func (a *Agent) correct(ctx context.Context, system time.Time, c Change, in Installation, seen difference) (Change, error) {
 	d := a.state.Deviations[in.Deployment]
 	if early(d.NotBefore, system) {
@@ -220,7 +224,11 @@ func (a *Agent) correct(ctx context.Context, system time.Time, c Change, in Inst
 	d.NotBefore = system.UTC().Add(waitAfter(d.Count))
 	d.Count++
 	a.state.Deviations[in.Deployment] = d
-	note, failed, err := a.restore(ctx, system, audit.Apply, in, last, q, seen.excess)
+	note, failed, err := a.restore(ctx, system, audit.Apply, in, last, q, seen.anew)
+	if failed != nil && err == nil && seen.excess && !seen.anew {
+		c.Message += note
+		note, failed, err = a.restore(ctx, system, audit.Apply, in, last, q, true)
+	}
 	if err != nil {
 		return c, err
 	}

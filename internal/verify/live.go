@@ -43,3 +43,15 @@ func CheckLive(g policy.Grants, profile, project string, render []byte, seen Liv
 	}
 	return nil
 }
+
+// BesideOnly reports whether all that exceeds grants stands beside the render of a
+// chart: the rest of what runs stays within them. An apply of the render takes the
+// former away. Of a Compose project nobody can tell: two containers of one service
+// look alike.
+func BesideOnly(g policy.Grants, profile, project string, render []byte, seen Live) bool {
+	if profile != bundle.Helm {
+		return false
+	}
+	rest, err := g.KubernetesRendered(render, seen.Objects)
+	return err == nil && CheckLive(g, profile, project, render, Live{Objects: rest}) == nil
+}

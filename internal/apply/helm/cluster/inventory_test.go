@@ -98,6 +98,15 @@ func TestWhoseAnObjectIs(t *testing.T) {
 	}
 }
 
+// A pod that stands by itself is hurried to its end; one whose controller has just
+// gone is not.
+func TestStrayPods(t *testing.T) {
+	inv := stock([4]string{"Pod", "stray", "", ""}, [4]string{"Pod", "mine", "web", ""}, [4]string{"Pod", "left", "", "gone"}, [4]string{"ConfigMap", "stray", "", ""})
+	if got := named(inv.strayPods()); !slices.Equal(got, []string{"Pod/stray"}) || len(inv.all) != 4 {
+		t.Errorf("stray pods %q of %d objects", got, len(inv.all))
+	}
+}
+
 // Claims go where the data is to go: the release's, and those that StatefulSets left
 // when no other component is there.
 func TestClaimsGoWithTheData(t *testing.T) {

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -158,30 +159,55 @@ func (c *cluster) delete(ctx context.Context, r *resident) error {
 		return err
 	}
 	background, uid := metav1.DeletePropagationBackground, r.GetUID()
-	err := c.objects.Resource(r.resource).Namespace(r.GetNamespace()).Delete(ctx, r.GetName(), metav1.DeleteOptions{
-		PropagationPolicy: &background, Preconditions: &metav1.Preconditions{UID: &uid},
-	})
+	how := metav1.DeleteOptions{PropagationPolicy: &background, Preconditions: &metav1.Preconditions{UID: &uid}}
+	if grace := int64(strayGrace); r.isStrayPod() {
+		how.GracePeriodSeconds = &grace
+	}
+	err := c.objects.Resource(r.resource).Namespace(r.GetNamespace()).Delete(ctx, r.GetName(), how)
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return nil
 	}
 	return clusterError("remove "+r.name(), err)
 }
 
-// sweep removes what is of the release, or of nobody, and not in the render.
+// sweep removes what is of the release, or of nobody, and not in the render. It ends
+// when no pod that stands by itself is left of what is nobody's, since such a pod may
+// have any rights; one that was going already, and took its time, is hurried.
 func (c *cluster) sweep(ctx context.Context, o owner, r *render) error {
-	inv, err := c.inventory(ctx, o)
-	if err != nil {
-		return err
-	}
-	beside := inv.beside(r)
-	arrangeRemoval(beside)
-	for _, one := range beside {
-		if err := c.delete(ctx, one); err != nil {
+	for {
+		inv, err := c.inventory(ctx, o)
+		if err != nil {
 			return err
 		}
+		beside, pods := inv.beside(r), inv.strayPods()
+		arrangeRemoval(beside)
+		for _, one := range append(beside, pods...) {
+			if err := c.delete(ctx, one); err != nil {
+				return err
+			}
+		}
+		if len(pods) == 0 {
+			return nil
+		} else if !pause(ctx) {
+			return fmt.Errorf("remove %s, which is not of the application: %w", pods[0].name(), ctx.Err())
+		}
 	}
-	return nil
 }
+
+// strayPods are the pods of nobody that stand by themselves, also those that are
+// going.
+func (inv *inventory) strayPods() []*resident {
+	return slices.DeleteFunc(slices.Clone(inv.all), func(r *resident) bool { return !r.isStrayPod() })
+}
+
+// isStrayPod recognises a pod that is of no release and has no controller. One whose
+// controller has just gone, as when a Deployment is removed, ends as it asked to.
+func (r *resident) isStrayPod() bool {
+	return r.kind() == "Pod" && r.GetAnnotations()[annotationRelease] == "" && metav1.GetControllerOf(r) == nil
+}
+
+// strayGrace is how many seconds a stray pod has to end, whatever it asked for.
+const strayGrace = 1
 
 // keepClaims has Helm leave the claims of the release alone that the render does
 // not have: data outlives the version that made it.
