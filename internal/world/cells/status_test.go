@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/consign-dev/consign/internal/margo"
@@ -85,17 +86,14 @@ func (s *scene) withoutCompose(dir string) {
 	s.T.Helper()
 	file := filepath.Join(dir, "margo.yaml")
 	s.Must(os.RemoveAll(filepath.Join(dir, "components", "hello-stack")))
-	s.Edit(file, `  - type: compose
-    id: hello-compose
-    description: One container on a device with Docker.
-    components:
-      - name: hello-stack
-        properties:
-          repository: oci://registry.example.com/hello/hello-stack
-          revision: 1.0.0
-          wait: true
-          timeout: 1m0s
-`, "")
+	text, err := os.ReadFile(file)
+	s.Must(err)
+	head, rest, found := strings.Cut(string(text), "  - type: compose\n")
+	_, rest, ends := strings.Cut(rest, "  - type: helm\n")
+	if !found || !ends {
+		s.T.Fatalf("%s is not the example's:\n%s", file, text)
+	}
+	s.Must(os.WriteFile(file, []byte(head+"  - type: helm\n"+rest), 0o600))
 	for _, pointer := range []string{"GREETING", "PORT"} {
 		s.Edit(file, "      - pointer: "+pointer+"\n        components: [\"hello-stack\"]\n", "")
 	}
