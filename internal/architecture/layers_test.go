@@ -11,7 +11,7 @@ var layers = [][]string{
 	// mechanics: files, strict decoders, the terminal
 	{"internal/durable", "internal/strictjson", "internal/strictyaml", "internal/archive", "internal/cli"},
 	// documents and keys, without any idea of trust
-	{"internal/margo", "internal/bundle", "internal/keys", "internal/composefile", "internal/chartfile", "internal/apply/task", "internal/apply/sandbox"},
+	{"internal/margo", "internal/bundle", "internal/keys", "internal/composefile", "internal/chartfile", "internal/apply/task", "internal/apply/sandbox", "internal/apply/copies", "internal/apply/hostdir"},
 	// transport and keeping of bytes; still no idea of trust
 	{"internal/oci", "internal/store", "internal/gather", "internal/idtoken", "internal/pkcs11", "internal/kms"},
 	// trust: what was signed, by whom, and what an operator allows

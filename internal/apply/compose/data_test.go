@@ -231,20 +231,6 @@ func TestSnapshotWithoutSpaceStopsNothing(t *testing.T) {
 	s.get(web, "/grow", "path", "/data/huge", "size", "0")
 }
 
-// The engine's figure is an estimate: the copy itself keeps the bound.
-func TestCopyEndsWhereTheSpaceDoes(t *testing.T) {
-	var archive bytes.Buffer
-	tw := tar.NewWriter(&archive)
-	_ = tw.WriteHeader(&tar.Header{Name: "consign-data/a", Typeflag: tar.TypeReg, Size: 4096})
-	_, _ = tw.Write(make([]byte, 4096))
-	_ = tw.Close()
-	var file bytes.Buffer
-	err := save(&archive, &bounded{to: &file, left: 1000}, &task.Volume{})
-	if !reason.Is(err, reason.NoSpace) || file.Len() > 1000 {
-		t.Errorf("%v after %d bytes", err, file.Len())
-	}
-}
-
 func TestFailedSnapshotStartsAgain(t *testing.T) {
 	s := newSite(t)
 	in := s.render(withData, nil)
@@ -353,19 +339,4 @@ func (s *site) drop(volume string) {
 	if err != nil {
 		s.t.Errorf("clean up: %v", err)
 	}
-}
-
-func FuzzContentDigest(f *testing.F) {
-	var buf bytes.Buffer
-	tw := tar.NewWriter(&buf)
-	_ = tw.WriteHeader(odd[0])
-	_ = tw.Close()
-	f.Add(buf.Bytes())
-	f.Fuzz(func(t *testing.T, archive []byte) {
-		first, err := contentDigest(bytes.NewReader(archive))
-		second, again := contentDigest(bytes.NewReader(archive))
-		if first != second || (err == nil) != (again == nil) || (err == nil) == (first == "") {
-			t.Errorf("%s, %v; then %s, %v", first, err, second, again)
-		}
-	})
 }

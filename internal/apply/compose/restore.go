@@ -2,24 +2,18 @@ package compose
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
-	"github.com/opencontainers/go-digest"
 
+	"github.com/consign-dev/consign/internal/apply/copies"
 	"github.com/consign-dev/consign/internal/apply/task"
 	"github.com/consign-dev/consign/internal/reason"
 )
-
-// copyFile is what a copy may be called: the name comes from outside.
-var copyFile = regexp.MustCompile(`^[0-9]{1,4}\.tar$`)
 
 // Restore makes volumes hold what their copies hold. The copies are read whole
 // and all names are checked before anything is changed; then the containers of
@@ -64,29 +58,12 @@ func checkCopies(in task.RestoreInput) error {
 	}
 	for _, v := range in.Volumes {
 		o := owner{v.Project, in.Deployment}
-		if !o.owns(v.Labels) || v.Name == "" || !copyFile.MatchString(v.File) {
+		if !o.owns(v.Labels) || v.Name == "" || !copies.Named(v.File) {
 			return reason.New(reason.Malformed, "restore: volume %q of file %q is not of deployment %s and project %s", v.Name, v.File, in.Deployment, v.Project)
 		}
-		if err := checkCopy(filepath.Join(in.Dir, v.File), v); err != nil {
+		if err := copies.Check(in.Dir, v); err != nil {
 			return fmt.Errorf("the copy of volume %s: %w", v.Name, err)
 		}
-	}
-	return nil
-}
-
-func checkCopy(path string, v task.Volume) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return reason.Wrap(reason.DigestMismatch, err)
-	}
-	defer f.Close()
-	hash := sha256.New()
-	n, err := io.Copy(hash, io.LimitReader(f, v.Size+1))
-	if err != nil {
-		return err
-	}
-	if got := digest.NewDigest(digest.SHA256, hash); n != v.Size || got != v.Digest {
-		return reason.New(reason.DigestMismatch, "%s is not what was copied (%s of %d bytes); its data is left as it is", path, v.Digest, v.Size)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
+	"github.com/consign-dev/consign/internal/apply/copies"
 	"github.com/consign-dev/consign/internal/apply/task"
 	"github.com/consign-dev/consign/internal/reason"
 )
@@ -83,14 +84,8 @@ func (e *engine) roomFor(ctx context.Context, in task.SnapshotInput, volumes []t
 			need += item.UsageData.Size
 		}
 	}
-	if need > in.Room {
-		return reason.New(reason.NoSpace, "the data of %d volume(s) is %s, and copies in %s may take %s: free %s more",
-			len(volumes), mib(need), in.Dir, mib(in.Room), mib(need-in.Room))
-	}
-	return nil
+	return copies.Enough(need, in.Room, len(volumes), in.Dir)
 }
-
-func mib(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
 
 // stop stops what runs of projects, in reverse order of dependencies, sees that
 // nothing runs any more and returns the containers that did, also after an error.
