@@ -65,8 +65,9 @@ var kubeStatefulSet = members(keysOf{
 	"ordinals":             harmless(members(keysOf{"start": harmless(seconds)})),
 	"volumeClaimTemplates": granted("limits.volumes", listOf(kubeClaimTemplate)),
 	"persistentVolumeClaimRetentionPolicy": harmless(members(keysOf{
-		"whenDeleted": harmless(oneOf("Retain")), // data is the operator's to delete
-		"whenScaled":  harmless(oneOf("Retain", "Delete")),
+		// Data is the operator's to delete.
+		"whenDeleted": harmless(oneOf("Retain")),
+		"whenScaled":  harmless(oneOf("Retain")),
 	})),
 	"updateStrategy": harmless(members(keysOf{
 		"type":          harmless(oneOf("OnDelete", "RollingUpdate")),

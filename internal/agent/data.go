@@ -10,12 +10,8 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/consign-dev/consign/internal/apply"
-	"github.com/consign-dev/consign/internal/apply/task"
-	"github.com/consign-dev/consign/internal/bundle"
 	"github.com/consign-dev/consign/internal/durable"
-	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/store"
-	"github.com/consign-dev/consign/internal/strictjson"
 	"github.com/consign-dev/consign/internal/verify"
 	"github.com/consign-dev/consign/policy"
 )
@@ -85,7 +81,7 @@ func snapshots(p *verify.Permit) bool {
 
 // copyData stops what runs and copies its data.
 func (a *Agent) copyData(ctx context.Context, p *verify.Permit, in Installation, before []apply.Part) (note string, err error) {
-	keeper, err := a.keeper(before)
+	keeper, err := a.applier.Keeper(in.Parts())
 	if err != nil {
 		return "", err
 	}
@@ -123,7 +119,7 @@ func (a *Agent) returnData(ctx context.Context, id string, when ...Data) (note s
 	if !slices.Contains(when, a.state.Begun[id].Data) {
 		return "", nil
 	}
-	keeper, err := a.keeper(a.state.Installed[id].Parts())
+	keeper, err := a.applier.Keeper(a.state.Installed[id].Parts())
 	if err != nil {
 		return "", err
 	}
@@ -131,52 +127,20 @@ func (a *Agent) returnData(ctx context.Context, id string, when ...Data) (note s
 	if err != nil {
 		return "", err
 	}
-	images, err := a.imagesOf(ctx, a.state.Installed[id])
+	renders, err := a.storedRenders(ctx, a.state.Installed[id])
 	if err != nil {
 		return "", err
 	}
 	if err := a.setData(id, dataReturning); err != nil {
 		return "", err
 	}
-	if err := keeper.RestoreData(ctx, id, images, a.dirs.copyOf(id), c.Volumes); err != nil {
+	if err := keeper.RestoreData(ctx, id, renders, a.dirs.copyOf(id), c.Volumes); err != nil {
 		return "", err
 	}
 	if err := a.setData(id, dataWhole); err != nil || len(c.Volumes) == 0 {
 		return "", err
 	}
 	return c.String() + ", was put back", nil
-}
-
-// imagesOf lists the images of an installation, which the content store has.
-func (a *Agent) imagesOf(ctx context.Context, in Installation) ([]string, error) {
-	renders, err := a.storedRenders(ctx, in)
-	if err != nil {
-		return nil, err
-	}
-	var out []string
-	for _, r := range renders {
-		var doc struct {
-			Services map[string]struct {
-				Image string `json:"image"`
-			} `json:"services"`
-		}
-		if err := strictjson.UnmarshalOpen(r.Project, &doc, task.RenderLimits); err != nil {
-			return nil, fmt.Errorf("read what was applied for component %s: %w", r.Component, err)
-		}
-		for _, name := range sortedKeys(doc.Services) {
-			out = append(out, doc.Services[name].Image)
-		}
-	}
-	return out, nil
-}
-
-// keeper is what copies the data of parts.
-func (a *Agent) keeper(parts []apply.Part) (apply.Keeper, error) {
-	chart := slices.ContainsFunc(parts, func(p apply.Part) bool { return p.Type == bundle.Helm })
-	if chart || a.applier.Compose == nil {
-		return nil, reason.New(reason.Rule, "the policy says dataPolicy %q, and the data of charts cannot be copied: let the cluster's storage do that, and take the line away", policy.Snapshot)
-	}
-	return a.applier.Compose, nil
 }
 
 func (a *Agent) setData(id string, d Data) error {

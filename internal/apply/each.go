@@ -19,7 +19,7 @@ type Each struct {
 
 // of returns the applier for a type; "" is as good as [bundle.Compose]. A verdict
 // has asked before, so none is left only where the machine's configuration changed.
-func (e Each) of(profile string) (Applier, error) {
+func (e Each) of(profile string) (Keeper, error) {
 	switch {
 	case profile == bundle.Helm && e.Chart != nil:
 		return e.Chart, nil
@@ -30,6 +30,15 @@ func (e Each) of(profile string) (Applier, error) {
 	default:
 		return nil, reason.New(reason.Unreachable, "no engine is configured for the component: set engine in the agent's configuration")
 	}
+}
+
+// Keeper is what copies the data of parts, which are all of one type.
+func (e Each) Keeper(parts []Part) (Keeper, error) {
+	profile := ""
+	if len(parts) > 0 {
+		profile = parts[0].Type
+	}
+	return e.of(profile)
 }
 
 // Render implements [Applier]. The components of one profile are of one type.

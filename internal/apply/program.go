@@ -146,6 +146,16 @@ func (p *Program) restore(ctx context.Context, in RestoreInput) (RestoreResult, 
 	return call[RestoreResult](ctx, p, task.Restore, in, seconds(in.TimeoutSeconds)+engineMargin)
 }
 
+// snapshotChart stops what uses the claims of a deployment and copies their volumes.
+func (p *Program) snapshotChart(ctx context.Context, in task.ChartSnapshotInput) (SnapshotResult, error) {
+	return call[SnapshotResult](ctx, p, task.Snapshot, in, seconds(in.TimeoutSeconds)+restartMargin)
+}
+
+// restoreChart puts the copies of claims back.
+func (p *Program) restoreChart(ctx context.Context, in task.ChartRestoreInput) (RestoreResult, error) {
+	return call[RestoreResult](ctx, p, task.Restore, in, seconds(in.TimeoutSeconds)+engineMargin)
+}
+
 func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
 
 // call sends one request to a new process and decodes its answer.

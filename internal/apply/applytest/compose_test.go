@@ -47,6 +47,8 @@ func (c compose) Costs() int { return 1 }
 
 const stack = "components/hello-stack/compose.yaml"
 
+func (compose) Empties() string { return "engine.volume-create" }
+
 func (c compose) Give(w *world.World, dir string, trait applytest.Trait) {
 	if slices.Contains([]applytest.Trait{applytest.Secret, applytest.Pair, applytest.SickPair}, trait) {
 		w.WithoutChart(dir) // what is changed of margo.yaml is of the one profile

@@ -95,14 +95,14 @@ const whileNotKnown = "audit.append:4"
 // moments are steps of an update with a copy, and of the return from it, at
 // which the agent or the applier under it is killed.
 var moments = []string{
-	"engine.stop",          // nothing is stopped yet
-	"engine.copy",          // everything is stopped, nothing is copied
-	"apply.apply",          // everything is copied, nothing new is started
-	whileNotKnown,          // the new version ran and wrote; the agent does not know how it ended
-	"apply.restore",        // the return has begun
-	"engine.volume-create", // the volume is gone
-	"engine.fill",          // the volume is empty
-	"apply.apply:2",        // the data is back, nothing is started
+	"engine.stop",   // nothing is stopped yet
+	"engine.copy",   // everything is stopped, nothing is copied
+	"apply.apply",   // everything is copied, nothing new is started
+	whileNotKnown,   // the new version ran and wrote; the agent does not know how it ended
+	"apply.restore", // the return has begun
+	"",              // what the new version wrote is about to go, or has gone: see Kind
+	"engine.fill",   // the volume is empty
+	"apply.apply:2", // the data is back, nothing is started
 }
 
 // A kill at any moment leaves either the data of the last good version or a copy
@@ -116,6 +116,9 @@ func dataGoesBackAfterKill(_ *testing.T, s *site) {
 	s.sync(agent.Installed)
 	s.publish("1.1.0", Listing, Sick)
 	for n, moment := range moments {
+		if moment == "" {
+			moment = s.k.Empties()
+		}
 		s.order("1.1.0", "bad at "+moment)
 		if err := s.agent(bin, "CONSIGN_FAULT="+moment); err == nil {
 			s.Fatalf("%s: the cycle was not killed", moment)

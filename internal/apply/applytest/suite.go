@@ -59,6 +59,9 @@ type Kind interface {
 	Address(t *testing.T, deployment, port string) string
 	// Acts is the fault point at which the applier has the engine run something.
 	Acts() string
+	// Empties is the fault point at which the applier takes the content of a volume
+	// away, for that of its copy.
+	Empties() string
 	// Costs is how many times as long as with containers a change takes.
 	Costs() int
 	// Give edits a package directory of the example application.
@@ -76,9 +79,8 @@ type Kind interface {
 	Discard(t *testing.T, deployment string)
 }
 
-// Run runs the suite. without names the stories of what a kind refuses to do, which
-// have tests of their own there.
-func Run(t *testing.T, k Kind, without ...string) {
+// Run runs the suite.
+func Run(t *testing.T, k Kind) {
 	for _, story := range []struct {
 		name string
 		tell func(t *testing.T, s *site)
@@ -101,9 +103,6 @@ func Run(t *testing.T, k Kind, without ...string) {
 		{"DataStays", dataStays},
 		{"DataGoesBackAfterKill", dataGoesBackAfterKill},
 	} {
-		if slices.Contains(without, story.name) {
-			continue
-		}
 		t.Run(story.name, func(t *testing.T) {
 			t.Parallel() // they wait for containers more than they compute
 			story.tell(t, newSite(t, k))

@@ -43,15 +43,17 @@ var renderLimits = sandbox.Limits{Memory: 512 << 20, CPUSeconds: 20}
 // The error says why no answer was given.
 func Run(ctx context.Context, args []string, in io.Reader, out io.Writer) error {
 	tasks := map[task.Name]task.Handler{
-		task.Render:  task.Handle(Render),
-		task.Images:  task.Handle(Images),
-		task.Apply:   task.Handle(cluster.Apply),
-		task.Observe: task.Handle(cluster.Observe),
-		task.Remove:  task.Handle(cluster.Remove),
-		task.Info:    task.Handle(cluster.Info),
+		task.Render:   task.Handle(Render),
+		task.Images:   task.Handle(Images),
+		task.Apply:    task.Handle(cluster.Apply),
+		task.Observe:  task.Handle(cluster.Observe),
+		task.Remove:   task.Handle(cluster.Remove),
+		task.Info:     task.Handle(cluster.Info),
+		task.Snapshot: task.Handle(cluster.Snapshot),
+		task.Restore:  task.Handle(cluster.Restore),
 	}
 	if len(args) != 1 || tasks[task.Name(args[0])] == nil {
-		return fmt.Errorf("usage: applier-helm render|images|apply|observe|remove|info, with a request on standard input (the agent and the publisher start this program)")
+		return fmt.Errorf("usage: applier-helm render|images|apply|observe|remove|info|snapshot|restore, with a request on standard input (the agent and the publisher start this program)")
 	}
 	settle()
 	name := task.Name(args[0])

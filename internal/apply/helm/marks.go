@@ -1,6 +1,7 @@
 package helm
 
 import (
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -39,8 +40,9 @@ func (m marks) check() error {
 }
 
 // put marks an object and what it makes objects of: its pod template and, of a
-// CronJob, the template of its jobs. Selectors stay what they are, and so do the
-// templates of volume claims, which may never change.
+// CronJob, the template of its jobs. Selectors stay what they are. Templates of volume
+// claims, which may never change, get the labels: those are the same for as long as
+// there is the deployment, and tell whose the data is.
 func (m marks) put(o *object) error {
 	path, makes := o.templatePath()
 	places := [][]string{nil}
@@ -55,6 +57,26 @@ func (m marks) put(o *object) error {
 			return err
 		}
 	}
+	if o.kind == "StatefulSet" && makes {
+		return m.putOnClaims(o)
+	}
+	return nil
+}
+
+func (m marks) putOnClaims(o *object) error {
+	spec, err := o.at([]string{"spec"})
+	if err != nil || spec == nil {
+		return err
+	}
+	templates, err := o.list(spec, "spec", "volumeClaimTemplates")
+	if err != nil {
+		return err
+	}
+	for i, template := range templates {
+		if err := (marks{labels: m.labels}).putOn(o, template, fmt.Sprintf("spec.volumeClaimTemplates[%d]", i)); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -63,14 +85,20 @@ func (m marks) putAt(o *object, path []string) error {
 	if err != nil {
 		return err
 	}
-	at := strings.Join(append(slices.Clone(path), "metadata"), ".")
+	at := strings.Join(path, ".")
 	if holder == nil {
-		return o.refuse(at, "its template is missing")
+		return o.refuse(at+".metadata", "its template is missing")
 	}
-	metadata, err := o.below(holder, strings.Join(path, "."), "metadata")
+	return m.putOn(o, holder, at)
+}
+
+// putOn marks something with metadata, which is at a place of an object.
+func (m marks) putOn(o *object, holder map[string]any, place string) error {
+	metadata, err := o.below(holder, place, "metadata")
 	if err != nil {
 		return err
 	}
+	at := strings.TrimPrefix(place+".metadata", ".")
 	holder["metadata"] = metadata
 	for field, wanted := range map[string]map[string]string{"labels": m.labels, "annotations": m.annotations} {
 		have, err := o.below(metadata, at, field)

@@ -67,7 +67,7 @@ func TestRenderOfAStatefulSet(t *testing.T) {
 		"spec/selector/matchLabels":                       "map[app.kubernetes.io/instance:r]",
 		"spec/template/spec/containers/0/image":           pinOf("1"),
 		"spec/template/spec/containers/0/imagePullPolicy": "IfNotPresent",
-		"spec/volumeClaimTemplates/0/metadata":            "map[name:data]",
+		"spec/volumeClaimTemplates/0/metadata":            "map[labels:map[dev.consign.deployment:d-1] name:data]",
 	} {
 		if got := fmt.Sprint(get(t, render, set, strings.Split(path, "/")...)); got != want {
 			t.Errorf("%s is %s, want %s", path, got, want)

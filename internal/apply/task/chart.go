@@ -232,3 +232,25 @@ type LiveObject struct {
 	// Secrets and ConfigMaps.
 	Object []byte `json:"object"`
 }
+
+// ChartSnapshotInput asks to copy the data of the claims of a deployment. The fields
+// are those of [SnapshotInput]; all components of a deployment have one namespace.
+type ChartSnapshotInput struct {
+	Kubeconfig     string `json:"kubeconfig"`
+	Namespace      string `json:"namespace"`
+	Deployment     string `json:"deployment"`
+	Dir            string `json:"dir"`
+	Room           int64  `json:"room"`
+	TimeoutSeconds int    `json:"timeoutSeconds"`
+}
+
+// ChartRestoreInput asks to put copies back: what uses the claims is stopped, and
+// their volumes are emptied and filled.
+type ChartRestoreInput struct {
+	Kubeconfig     string   `json:"kubeconfig"`
+	Namespace      string   `json:"namespace"`
+	Deployment     string   `json:"deployment"`
+	Dir            string   `json:"dir"`
+	Volumes        []Volume `json:"volumes"`
+	TimeoutSeconds int      `json:"timeoutSeconds"`
+}

@@ -26,11 +26,14 @@ type SnapshotResult struct {
 	Volumes []Volume `json:"volumes"`
 }
 
-// Volume is the copy of one named volume, and how to make the volume again.
+// Volume is the copy of one named volume, and how to make the volume again; or that
+// of one claim of a cluster, which is there to stay.
 type Volume struct {
-	// Project is the volume's project, Name its name in the engine.
-	Project string            `json:"project"`
-	Name    string            `json:"name"`
+	// Project is the volume's project, Name its name in the engine; of a claim, its
+	// namespace and its name.
+	Project string `json:"project"`
+	Name    string `json:"name"`
+	// Driver is the volume's, or what a cluster calls the kind of it: hostPath, local.
 	Driver  string            `json:"driver"`
 	Options map[string]string `json:"options,omitempty"`
 	Labels  map[string]string `json:"labels"`

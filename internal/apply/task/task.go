@@ -19,6 +19,8 @@
 //	applier-helm    observe  what runs of a release
 //	applier-helm    remove   take it away
 //	applier-helm    info     what the cluster is
+//	applier-helm    snapshot copy the data of a deployment's claims
+//	applier-helm    restore  put such a copy back
 //
 // The name of the task is the program's only argument and is repeated in the
 // request: the program has to confine itself for a render (and for images)

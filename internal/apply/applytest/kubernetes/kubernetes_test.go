@@ -7,52 +7,19 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/consign-dev/consign/internal/apply/applytest"
 	"github.com/consign-dev/consign/internal/apply/task"
 	"github.com/consign-dev/consign/internal/kubetest"
 	"github.com/consign-dev/consign/internal/margo"
-	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/world"
 )
 
 func TestMain(m *testing.M) { os.Exit(applytest.Main(m, 1200)) }
 
-func TestHelm(t *testing.T) {
-	// Data of a cluster is copied by the cluster's storage, see TestHelmRefuses.
-	applytest.Run(t, chart{}, "DataGoesBack", "DataStays", "DataGoesBackAfterKill")
-}
-
-// What a device with a Kubernetes does not do is said, and touches nothing.
-func TestHelmRefuses(t *testing.T) {
-	t.Parallel()
-	w := world.New(t)
-	d := chart{}.Device(w, "cell-02")
-	values := map[string]string{"greeting": "good", "port": world.FreePort(t)}
-	w.SetPolicy("    mayRemove: true\n    dataPolicy: snapshot\n")
-	w.Publish("acme", "1.0.0", nil)
-	id := w.Deploy(d.ID, "1.0.0", values)
-	t.Cleanup(func() {
-		_ = w.Party("plant").Undeploy(w.Cleanup(), w.Deployments, "hello", d.ID)
-		if _, err := d.Sync(); err != nil {
-			t.Error(err)
-		}
-		chart{}.Discard(t, id)
-	})
-	if _, err := d.Sync(); err != nil {
-		t.Fatal(err)
-	}
-	before := chart{}.Running(t, id)
-	values["greeting"] = "other"
-	w.Deploy(d.ID, "1.0.0", values)
-	if _, err := d.Sync(); !reason.Is(err, reason.Rule) || !strings.Contains(err.Error(), "the data of charts cannot be copied") {
-		t.Errorf("an update whose data is to be copied: %v", err)
-	}
-	if now := (chart{}).Running(t, id); !slices.Equal(now, before) {
-		t.Errorf("%q became %q", before, now)
-	}
-}
+func TestHelm(t *testing.T) { applytest.Run(t, chart{}) }
 
 // chart is the kind that applier-helm applies, on a real Kubernetes.
 type chart struct{}
@@ -63,6 +30,7 @@ func (chart) Device(w *world.World, id string) *world.Device {
 	d.Config.Engine, d.Config.Kubeconfig = "", kubetest.Kubeconfig(w.T)
 	_, port, _ := strings.Cut(d.Config.RegistryAddress, ":")
 	kubetest.Forward(w.T, port)
+	disks.Store(w, kubetest.Disk(w.T))
 	return d
 }
 
@@ -76,6 +44,32 @@ func (c chart) Address(t *testing.T, deployment, port string) string {
 func (chart) Costs() int { return 4 }
 
 func (chart) Acts() string { return "engine.install" }
+
+func (chart) Empties() string { return "engine.empty" }
+
+// disks are the storage classes of the worlds, each with one volume.
+var disks sync.Map // *world.World to string
+
+// list has the application keep the list of its starts in a claim, as the user of the
+// tests: nobody else needs to be able to read and to make its files.
+func (chart) list(w *world.World, dir string) {
+	class, _ := disks.Load(w)
+	file := filepath.Join(dir, deployment)
+	w.Must(os.WriteFile(filepath.Join(dir, charts, "templates/claim.yaml"), []byte(fmt.Sprintf(`apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: {{ .Release.Name }}}
+spec: {accessModes: [ReadWriteOnce], storageClassName: %s, resources: {requests: {storage: 16Mi}}}
+`, class)), 0o600))
+	// Asked also while it is not ready, as a container is.
+	w.Edit(filepath.Join(dir, charts, "templates/service.yaml"), "spec:\n", "spec:\n  publishNotReadyAddresses: true\n")
+	// One at a time: what comes next finds what was before has ended.
+	w.Edit(file, "  replicas: 1\n", "  replicas: 1\n  strategy: {type: Recreate}\n")
+	w.Edit(file, "          env:\n", "          env:\n            - {name: STARTS, value: /data/starts}\n")
+	w.Edit(file, "          readinessProbe:\n", "          volumeMounts: [{name: data, mountPath: /data}]\n          readinessProbe:\n")
+	w.Edit(file, "      securityContext:\n        runAsNonRoot: true\n        runAsUser: 65534\n        runAsGroup: 65534\n", fmt.Sprintf(
+		"      volumes: [{name: data, persistentVolumeClaim: {claimName: {{ .Release.Name }}}}]\n      securityContext:\n        runAsUser: %d\n        runAsGroup: %d\n",
+		os.Getuid(), os.Getgid()))
+}
 
 const (
 	charts     = "components/hello-chart"
@@ -91,6 +85,8 @@ func (c chart) Give(w *world.World, dir string, trait applytest.Trait) {
 		w.Edit(filepath.Join(dir, deployment), "allowPrivilegeEscalation: false", "privileged: true")
 	case applytest.Secret:
 		c.secret(w, dir)
+	case applytest.Listing:
+		c.list(w, dir)
 	case applytest.Pair:
 		c.pair(w, dir, "2m0s")
 	case applytest.SickPair:

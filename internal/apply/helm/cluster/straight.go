@@ -84,7 +84,8 @@ func (t target) replace(ctx context.Context, live *unstructured.Unstructured, sc
 			next.SetAnnotations(with(next.GetAnnotations(), key, value))
 		}
 	}
-	if replicas, ok, _ := unstructured.NestedInt64(live.Object, "spec", "replicas"); ok && scaled {
+	// With none, no autoscaler is at work: a copy of the data has stopped it.
+	if replicas, _, _ := unstructured.NestedInt64(live.Object, "spec", "replicas"); replicas > 0 && scaled {
 		if err := unstructured.SetNestedField(next.Object, replicas, "spec", "replicas"); err != nil {
 			return nil, err
 		}
