@@ -238,12 +238,16 @@ func TestRightsAreLookedAt(t *testing.T) {
 	others := &entry{stat: unix.Stat_t{Mode: unix.S_IFREG, Uid: 7, Gid: 7}}
 	device := &entry{stat: unix.Stat_t{Mode: unix.S_IFCHR, Uid: 1, Gid: 1}}
 	own := &entry{stat: unix.Stat_t{Mode: unix.S_IFREG, Uid: 1, Gid: 1}}
-	none, all := rights{uid: 1, gid: 1}, rights{uid: 1, gid: 1, effective: 1<<41 - 1}
+	program := &entry{stat: unix.Stat_t{Mode: unix.S_IFREG | unix.S_ISUID, Uid: 1, Gid: 1}}
+	none, all := rights{uid: 1, gid: 1}, rights{uid: 1, gid: 1, effective: 1<<41 - 1, setID: true}
+	if r, err := ownRights(); err != nil || !r.setID {
+		t.Errorf("our own: %+v, %v", r, err)
+	}
 	for n, c := range []struct {
 		r    rights
 		e    *entry
 		want string
-	}{{none, own, ""}, {none, others, "CAP_CHOWN"}, {none, device, "CAP_MKNOD"}, {all, others, ""}, {all, device, ""}} {
+	}{{none, own, ""}, {none, others, "CAP_CHOWN"}, {none, device, "CAP_MKNOD"}, {none, program, "RestrictSUIDSGID=no"}, {all, others, ""}, {all, device, ""}, {all, program, ""}} {
 		if got := c.r.lack(c.e); got != c.want {
 			t.Errorf("case %d: %q, want %q", n, got, c.want)
 		}

@@ -20,6 +20,7 @@ var ofOthers = []struct {
 type rights struct {
 	uid, gid  uint32
 	effective uint64
+	setID     bool // may make a file that runs as its owner or group
 }
 
 func ownRights() (rights, error) {
@@ -28,14 +29,30 @@ func ownRights() (rights, error) {
 	if err := unix.Capget(&header, &data[0]); err != nil {
 		return rights{}, fmt.Errorf("ask for this program's capabilities: %w", err)
 	}
+	setID, err := maySetID()
 	return rights{
-		uid: uint32(os.Geteuid()), gid: uint32(os.Getegid()),
+		uid: uint32(os.Geteuid()), gid: uint32(os.Getegid()), setID: setID,
 		effective: uint64(data[1].Effective)<<32 | uint64(data[0].Effective),
-	}, nil
+	}, err
 }
 
-// lack names a capability without which an entry cannot be put back as it is.
+// maySetID tries it on a file in memory: a service's filter of system calls may not
+// let it (RestrictSUIDSGID of systemd).
+func maySetID() (bool, error) {
+	fd, err := unix.MemfdCreate("consign", unix.MFD_CLOEXEC)
+	if err != nil {
+		return false, fmt.Errorf("make a file in memory: %w", err)
+	}
+	defer unix.Close(fd)
+	return unix.Fchmod(fd, unix.S_ISUID|0o600) == nil, nil
+}
+
+// lack names a capability, or a setting of the service, without which an entry cannot
+// be put back as it is.
 func (r rights) lack(e *entry) string {
+	if e.kind() != unix.S_IFLNK && e.stat.Mode&(unix.S_ISUID|unix.S_ISGID) != 0 && !r.setID {
+		return "RestrictSUIDSGID=no"
+	}
 	if e.kind() == unix.S_IFCHR || e.kind() == unix.S_IFBLK {
 		return r.without(unix.CAP_MKNOD, "CAP_MKNOD")
 	}
