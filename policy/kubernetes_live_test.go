@@ -90,6 +90,8 @@ func TestLiveObjectsWithinTheGrants(t *testing.T) {
 		live(t, "", liveService, served, "clusterIP: 10.0.0.7\nclusterIPs: [10.0.0.7]\nipFamilies: [IPv4]\nipFamilyPolicy: SingleStack\nsessionAffinity: None\ntype: ClusterIP"),
 		live(t, "", liveSet, served, ""),
 		storePod(t, "StatefulSet/store", "data-store-0"),
+		live(t, "", "{kind: PersistentVolumeClaim, metadata: {name: data-store-0, labels: {app: store}}, "+
+			"spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}}", served, "volumeName: pvc-1\nvolumeMode: Filesystem\nstorageClassName: local-path"),
 	}
 	if err := (policy.Grants{}).CheckKubernetesLive(liveRender(t), all); err != nil {
 		t.Errorf("what an apply makes: %v", err)
