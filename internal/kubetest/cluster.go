@@ -15,7 +15,7 @@
 // a registry that pods' images are to be pulled from, or an agent that serves one, is
 // started in the node's network namespace (see Serve and InNode), where containerd
 // speaks plain HTTP to 127.0.0.1.
-// There is no DNS, no storage and no ingress.
+// There is no DNS, no ingress, and no storage but what Disk gives.
 package kubetest
 
 import (

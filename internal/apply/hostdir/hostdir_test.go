@@ -151,6 +151,28 @@ func TestEndlessDirectoriesAreRemovedAndNotCopied(t *testing.T) {
 	}
 }
 
+// What is copied can be put back: no name is longer than what a path may be.
+func TestLongNamesAreNotCopied(t *testing.T) {
+	dir := t.TempDir()
+	d := open(t, dir)
+	long := strings.Repeat("x", 255)
+	at, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	must(t, err)
+	for n := range 18 { // the last is beyond 4095
+		err := d.Archive(t.Context(), &bytes.Buffer{})
+		if n < 17 && err != nil || n == 17 && !reason.Is(err, reason.TooLarge) {
+			t.Errorf("%d directories: %v", n, err)
+		}
+		must(t, unix.Mkdirat(at, long, 0o700))
+		next, err := unix.Openat(at, long, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+		must(t, err)
+		must(t, unix.Close(at))
+		at = next
+	}
+	must(t, unix.Close(at))
+	must(t, d.Empty(t.Context()))
+}
+
 func TestWhatIsNoDirectoryIsNotOpened(t *testing.T) {
 	dir := t.TempDir()
 	must(t, os.Symlink("/etc", filepath.Join(dir, "link")))

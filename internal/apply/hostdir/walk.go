@@ -43,8 +43,8 @@ func (w *walk) run(ctx context.Context) error {
 }
 
 func (w *walk) inside(ctx context.Context, name string, depth int) error {
-	if depth > maxDepth || len(name) > maxPath {
-		return reason.New(reason.TooLarge, "%s has directories more than %d deep, or names of more than %d bytes", w.path, maxDepth, maxPath)
+	if depth > maxDepth {
+		return reason.New(reason.TooLarge, "%s has directories more than %d deep", w.path, maxDepth)
 	}
 	dir, err := w.openDir(name)
 	if w.gone(err) {
@@ -71,6 +71,9 @@ func (w *walk) inside(ctx context.Context, name string, depth int) error {
 
 func (w *walk) one(ctx context.Context, dir *os.File, parent, base string, depth int) error {
 	e := &entry{name: path.Join(parent, base)}
+	if len(e.name) > maxPath {
+		return reason.New(reason.TooLarge, "%s has a file whose name is more than %d bytes with those of its directories", w.path, maxPath)
+	}
 	err := unix.Fstatat(int(dir.Fd()), base, &e.stat, unix.AT_SYMLINK_NOFOLLOW)
 	if w.gone(err) {
 		return nil

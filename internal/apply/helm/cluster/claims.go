@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -138,8 +139,7 @@ func directory(v *corev1.PersistentVolume) (kind, path string) {
 	if err = errors.Join(err, json.Unmarshal(raw, &sources)); err != nil || len(sources) != 1 {
 		return "that has no name", ""
 	}
-	for kind = range sources {
-	}
+	kind = slices.Collect(maps.Keys(sources))[0]
 	switch s := v.Spec.PersistentVolumeSource; {
 	case v.Spec.VolumeMode != nil && *v.Spec.VolumeMode == corev1.PersistentVolumeBlock:
 		return kind + " without a file system (Block)", ""
