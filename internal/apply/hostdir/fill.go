@@ -17,8 +17,8 @@ import (
 	"github.com/consign-dev/consign/internal/reason"
 )
 
-// Fill makes what an archive of [Dir.Archive] holds in the directory, which is empty,
-// and returns when it is on the disk. What such an archive never has is refused.
+// Fill makes what an archive of [Dir.Archive] holds in the directory, which is empty.
+// What such an archive never has is refused.
 func (d *Dir) Fill(ctx context.Context, archive io.Reader) error {
 	f := &filling{Dir: d}
 	defer f.leave()
@@ -41,8 +41,11 @@ func (d *Dir) Fill(ctx context.Context, archive io.Reader) error {
 			return err
 		}
 	}
-	return d.failed("write", ".", unix.Syncfs(int(d.root.Fd())))
+	return nil
 }
+
+// Sync returns when what was made is on the disk.
+func (d *Dir) Sync() error { return d.failed("write", ".", unix.Syncfs(int(d.root.Fd()))) }
 
 type filling struct {
 	*Dir

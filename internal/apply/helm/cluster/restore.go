@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -115,7 +116,7 @@ func (h held) refill(ctx context.Context, dir string, v task.Volume) error {
 		return err
 	}
 	defer f.Close()
-	if err := h.Fill(ctx, f); err != nil {
+	if err := errors.Join(h.Fill(ctx, f), h.Sync()); err != nil {
 		return copies.FullDisk(err)
 	}
 	got, err := contentOf(ctx, h.Dir)
