@@ -44,8 +44,8 @@ func (d *Dir) Fill(ctx context.Context, archive io.Reader) error {
 	return nil
 }
 
-// Sync returns when what was made is on the disk.
-func (d *Dir) Sync() error { return d.failed("write", ".", unix.Syncfs(int(d.root.Fd()))) }
+// Settle returns when what was made is on the disk.
+func (d *Dir) Settle() error { return d.failed("write", ".", unix.Syncfs(int(d.root.Fd()))) }
 
 type filling struct {
 	*Dir

@@ -105,7 +105,7 @@ func TestADirectoryGoesBackAsItWas(t *testing.T) {
 			t.Fatalf("left %v, %v", left, err)
 		}
 		must(t, d.Fill(t.Context(), bytes.NewReader(before)))
-		must(t, d.Sync())
+		must(t, d.Settle())
 		after, again := archived(t, d)
 		if again != content || !bytes.Equal(after, before) {
 			t.Errorf("what went back holds %s, not %s", again, content)

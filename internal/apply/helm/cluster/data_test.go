@@ -225,12 +225,12 @@ func TestDataThatOthersUse(t *testing.T) {
   volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]}}`, name, labels, s.image))
 	}
 	pod("stranger", "a: b")
-	dir, volumes, err := s.snapshot()
-	if !reason.Is(err, reason.Conflict) || !strings.Contains(fmt.Sprint(err), "Pod/stranger") {
-		t.Errorf("a stranger's pod: %+v, %v", volumes, err)
+	if _, _, err := s.snapshot(); !reason.Is(err, reason.Conflict) || !strings.Contains(fmt.Sprint(err), "Pod/stranger") {
+		t.Errorf("a stranger's pod: %v", err)
 	}
 	s.Kubectl("delete", "pod", "stranger", "--now")
-	if dir, volumes, err = s.snapshot(); err != nil {
+	dir, volumes, err := s.snapshot()
+	if err != nil {
 		t.Fatal(err)
 	}
 	pod("alone", task.LabelDeployment+": "+s.deployment)

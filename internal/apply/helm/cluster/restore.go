@@ -116,7 +116,7 @@ func (h held) refill(ctx context.Context, dir string, v task.Volume) error {
 		return err
 	}
 	defer f.Close()
-	if err := errors.Join(h.Fill(ctx, f), h.Sync()); err != nil {
+	if err := errors.Join(h.Fill(ctx, f), h.Settle()); err != nil {
 		return copies.FullDisk(err)
 	}
 	got, err := contentOf(ctx, h.Dir)
