@@ -57,7 +57,10 @@ func TestAttackH5ObjectsBeyondTheNamespace(t *testing.T) {
 		"built-in name, custom":   {"{kind: Pod, apiVersion: acme.example.com/v1, metadata: {name: a}, spec: {}}", "Pod/a (needs the grant customKinds"},
 		"no kind":                 {"{metadata: {name: a}}", "no kind that an application may make"},
 		"list":                    {"{kind: List, metadata: {name: a}, items: []}", "each object stands for itself"},
-		"replication controller":  {"{kind: ReplicationController, metadata: {name: a}}", "say a Deployment"},
+		"claims that go when scaled": {
+			"{kind: StatefulSet, metadata: {name: a}, spec: {persistentVolumeClaimRetentionPolicy: {whenScaled: Delete}}}", "whenScaled (",
+		},
+		"replication controller": {"{kind: ReplicationController, metadata: {name: a}}", "say a Deployment"},
 	}
 	for kind, group := range map[string]string{
 		"Namespace": "v1", "CustomResourceDefinition": "apiextensions.k8s.io/v1", "ValidatingWebhookConfiguration": "admissionregistration.k8s.io/v1",
