@@ -10,6 +10,7 @@ import (
 	"helm.sh/helm/v3/pkg/engine"
 	"helm.sh/helm/v3/pkg/releaseutil"
 
+	"github.com/consign-dev/consign/internal/apply/sandbox"
 	"github.com/consign-dev/consign/policy"
 )
 
@@ -68,6 +69,7 @@ data:
 }
 
 func BenchmarkRender(b *testing.B) {
+	sandbox.Collect()
 	in := input(b, midSize())
 	b.ReportAllocs()
 	for b.Loop() {
@@ -79,6 +81,7 @@ func BenchmarkRender(b *testing.B) {
 
 // BenchmarkRenderAndCheck is a render with what the policy's checker does with it.
 func BenchmarkRenderAndCheck(b *testing.B) {
+	sandbox.Collect()
 	in := input(b, midSize())
 	out, err := Render(b.Context(), in)
 	if err != nil {
@@ -105,6 +108,7 @@ func BenchmarkRenderAndCheck(b *testing.B) {
 // which reads the head of every document as YAML. (The command also starts a program
 // of 87 MB and prints.)
 func BenchmarkTemplateTwice(b *testing.B) {
+	sandbox.Collect()
 	archive := pack(b, midSize())
 	b.ReportAllocs()
 	for b.Loop() {
@@ -141,6 +145,7 @@ func template(archive []byte) error {
 // loaded, with values that are computed. It parses and runs the templates; what comes
 // out is text, of which nothing is read.
 func BenchmarkEngineTwice(b *testing.B) {
+	sandbox.Collect()
 	s, err := open(imagesInput(input(b, midSize())))
 	if err != nil {
 		b.Fatal(err)
