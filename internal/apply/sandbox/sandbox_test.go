@@ -123,7 +123,7 @@ func TestBombsEndByTheirLimit(t *testing.T) {
 				if err == nil || len(results) > 0 {
 					t.Errorf("survived: %v", results)
 				}
-				if took := time.Since(start); took > 15*time.Second {
+				if took := time.Since(start); took > time.Minute {
 					t.Errorf("ended only after %s", took)
 				}
 				if bomb == "memory" && !strings.Contains(stderr, "out of memory") {
