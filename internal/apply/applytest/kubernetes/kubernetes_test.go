@@ -2,8 +2,10 @@
 package kubernetes_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -137,6 +139,10 @@ func (chart) ask(t *testing.T, deployment, what, path string) string {
 	t.Helper()
 	out, err := kubetest.Command(t, "get", what, "--all-namespaces", "--selector", task.LabelDeployment+"="+deployment, "--output", "jsonpath="+path).Output()
 	if err != nil {
+		var failed *exec.ExitError
+		if errors.As(err, &failed) {
+			err = fmt.Errorf("%w: %s", err, failed.Stderr)
+		}
 		t.Logf("kubectl get %s: %v", what, err)
 	}
 	return string(out)
