@@ -56,13 +56,11 @@ type Agent struct {
 	// inputs holds the inputs documents of decisions; what they name is in store.
 	inputs   *store.Store
 	operator *tufclient.Client
-	// clients are those of release channels.
-	clients map[clientKey]*tufclient.Client
-	log     *audit.Log
-	applier apply.Each
-	secrets apply.SecretFiles
-	floor   time.Time
-	serving bool
+	log      *audit.Log
+	applier  apply.Each
+	secrets  apply.SecretFiles
+	floor    time.Time
+	serving  bool
 	// looks is set while Run works.
 	looks *looks
 	// kept says that a decision was archived since it was last looked how many are.

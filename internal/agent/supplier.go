@@ -63,7 +63,6 @@ func (a *Agent) refreshSupplier(ctx context.Context, system, now time.Time, pol 
 	}
 	meta, err := a.refreshChannel(ctx, system, now, repo, client, targets...)
 	if err != nil {
-		a.clients = nil // whatever is wrong with a directory is seen anew
 		return nil, fmt.Errorf("release channel %s: %w", name, err)
 	}
 	return meta, nil
@@ -78,41 +77,15 @@ func (a *Agent) storedSupplier(pol *verify.Policy, name string, now time.Time) s
 		return supplier{err: err}
 	}
 	meta, err := client.Stored(now)
-	if err != nil {
-		a.clients = nil
-	}
 	return supplier{asOf{meta, now}, err}
 }
 
-// supplierClient opens a release channel's directory, or keeps the one of the cycle
-// before while the policy is the same.
 func (a *Agent) supplierClient(pol *verify.Policy, name string) (*tufclient.Client, error) {
-	key := clientKey{pol.Digest(), name}
-	if client := a.clients[key]; client != nil {
-		return client, nil
-	}
 	if err := durable.MkdirAll(a.dirs.suppliers(), 0o700); err != nil {
 		return nil, err
 	}
-	client, err := channel.OpenSupplier(a.dirs.suppliers(), name, pol.Root(name))
-	if err != nil {
-		return nil, err
-	}
-	if a.clients == nil || len(a.clients) > maxClients {
-		a.clients = map[clientKey]*tufclient.Client{}
-	}
-	a.clients[key] = client
-	return client, nil
+	return channel.OpenSupplier(a.dirs.suppliers(), name, pol.Root(name))
 }
-
-// clientKey says whose client one is: a policy names one root for each channel.
-type clientKey struct {
-	policy  digest.Digest
-	channel string
-}
-
-// maxClients bounds what is kept of policies that are no longer in force.
-const maxClients = 64
 
 // noteSuppliers logs how the release channels were found, also where nothing
 // depends on it today: what runs goes on running, but its operator learns that a

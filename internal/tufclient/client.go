@@ -1,7 +1,6 @@
 package tufclient
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -32,9 +31,6 @@ var ErrNotFound = errors.New("the repository has no such file")
 type Client struct {
 	disk     disk
 	identity Identity
-	// known is the root that was read last: while the file has the same bytes it is
-	// the same root, with signatures that were found good.
-	known *rootDoc
 }
 
 // Init pins root, whose signatures it checks by root itself, as the anchor of
@@ -96,14 +92,10 @@ func (c *Client) root() (*rootDoc, error) {
 	if data == nil {
 		return nil, fmt.Errorf("trusted metadata: %s: %w", c.disk.path(name), fs.ErrNotExist)
 	}
-	if c.known != nil && bytes.Equal(c.known.raw, data) {
-		return c.known, nil
-	}
 	r, err := loadRoot("root", data)
 	if err != nil {
 		return nil, damaged(c.disk.path(name), err)
 	}
-	c.known = r
 	return r, nil
 }
 

@@ -1,22 +1,61 @@
 package tufclient
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
 	"github.com/consign-dev/consign/internal/reason"
 )
 
-// loadRoot checks a root's form and that it is signed by itself.
+// loadRoot checks a root's form and that it is signed by itself. A root of the same
+// bytes is the same root: a cycle reads the stored one of a channel several times.
 func loadRoot(role string, data []byte) (*rootDoc, error) {
-	r, err := parse[metadata.RootType](role, data)
+	digest := sha256.Sum256(data)
+	if r := good.get(digest); r != nil {
+		return r, nil
+	}
+	r, err := parse[metadata.RootType](role, bytes.Clone(data)) // what the caller does with its bytes is its own business
 	if err != nil {
 		return nil, err
 	}
-	return r, verifySigned(r.meta, metadata.ROOT, r)
+	if err := verifySigned(r.meta, metadata.ROOT, r); err != nil {
+		return r, err
+	}
+	good.put(digest, r)
+	return r, nil
+}
+
+// maxGood bounds how many roots are remembered: those of a device's channels.
+const maxGood = 64
+
+// good are roots that were found signed by themselves, by their bytes. Nobody changes
+// one.
+var good goodRoots
+
+type goodRoots struct {
+	sync.Mutex
+	roots map[[sha256.Size]byte]*rootDoc
+}
+
+func (g *goodRoots) get(digest [sha256.Size]byte) *rootDoc {
+	g.Lock()
+	defer g.Unlock()
+	return g.roots[digest]
+}
+
+func (g *goodRoots) put(digest [sha256.Size]byte, r *rootDoc) {
+	g.Lock()
+	defer g.Unlock()
+	if g.roots == nil || len(g.roots) >= maxGood {
+		g.roots = map[[sha256.Size]byte]*rootDoc{}
+	}
+	g.roots[digest] = r
 }
 
 // checkChannelRoot checks what a root must say to be one of channel want.
