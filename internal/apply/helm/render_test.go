@@ -395,6 +395,11 @@ func TestSecretsAreNames(t *testing.T) {
 	if !reflect.DeepEqual(render.Values, map[string]any{"auth": map[string]any{"secret": want}, "same": want}) {
 		t.Errorf("values %v", render.Values)
 	}
+	in.Secrets["none"] = ""
+	if _, err := Render(t.Context(), in); !reason.Is(err, reason.Malformed) || !strings.Contains(err.Error(), `"none"`) {
+		t.Errorf("a secret without a name: %v", err)
+	}
+	delete(in.Secrets, "none")
 	if _, err := Render(t.Context(), set(in, "same", `"x"`)); !reason.Is(err, reason.Malformed) || !strings.Contains(err.Error(), `"same"`) {
 		t.Errorf("a secret where a value is: %v", err)
 	}
