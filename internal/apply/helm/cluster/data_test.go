@@ -8,6 +8,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
 
 	"github.com/consign-dev/consign/internal/apply/helm/cluster"
 	"github.com/consign-dev/consign/internal/apply/task"
@@ -92,6 +95,14 @@ spec: {accessModes: [ReadWriteOnce], storageClassName: %[3]s, resources: {reques
 `, as, sets, own)
 }
 
+// running are the pods that have not ended. One whose containers have may be in the
+// cluster's lists for a moment longer.
+func (s *site) running() []string {
+	s.t.Helper()
+	return strings.Fields(s.Kubectl("get", "pods", "--field-selector", "status.phase!=Succeeded,status.phase!=Failed",
+		"--output", "jsonpath={range .items[*]}{.metadata.name} {end}"))
+}
+
 func (s *site) file(path string) string {
 	s.t.Helper()
 	data, err := os.ReadFile(path)
@@ -141,7 +152,7 @@ func TestDataGoesBackAsItWas(t *testing.T) {
 	if err != nil || len(volumes) != 2 || volumes[0].Name != "data-db-0" || volumes[1].Name != "web" || volumes[0].Driver != "hostPath" {
 		t.Fatalf("%+v, %v", volumes, err)
 	}
-	if left := s.podNames(); len(left) > 0 {
+	if left := s.running(); len(left) > 0 {
 		t.Errorf("after the copy %q run", left)
 	}
 	before := s.file(filepath.Join(own, "starts"))
@@ -158,7 +169,7 @@ func TestDataGoesBackAsItWas(t *testing.T) {
 
 	// A damaged copy touches nothing.
 	damaged := slices.Clone(volumes)
-	damaged[0].Digest = damaged[1].Digest
+	damaged[0].Digest = digest.FromString("other bytes") // the two copies can be alike
 	if err := s.restore(dir, damaged); !reason.Is(err, reason.DigestMismatch) {
 		t.Errorf("a damaged copy: %v", err)
 	}
@@ -208,9 +219,16 @@ func TestDataThatCannotBeCopied(t *testing.T) {
 	}
 	s.claim("link", kubetest.Volume(t, fmt.Sprintf("hostPath: {path: %q}", link)), "")
 	refused("link", reason.Rule, "or a link to one")
-	s.claim("machine", kubetest.Volume(t, `hostPath: {path: "/"}`), "")
-	if _, volumes, err := s.snapshot(); err == nil {
-		t.Errorf("the whole machine: %+v", volumes)
+
+	// Not the whole machine, which would hold the volumes of other tests as well.
+	state := t.TempDir()
+	in := s.snapshotIn(filepath.Join(state, "copies"))
+	if err := os.Mkdir(in.Dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s.claim("state", kubetest.DiskAt(t, state), "")
+	if out, err := cluster.Snapshot(t.Context(), in); !reason.Is(err, reason.Rule) || !strings.Contains(fmt.Sprint(err), "the agent's own state") {
+		t.Errorf("a directory with the copies in it: %+v, %v", out, err)
 	}
 }
 
@@ -241,7 +259,7 @@ func TestDataThatOthersUse(t *testing.T) {
 	if err := s.restore(dir, volumes); err != nil {
 		t.Error(err)
 	}
-	if left := s.podNames(); len(left) > 0 {
+	if left := s.running(); len(left) > 0 {
 		t.Errorf("%q are left", left)
 	}
 	other := slices.Clone(volumes)
@@ -265,5 +283,42 @@ func TestSnapshotWhoseCallerIsGone(t *testing.T) {
 	cancel()
 	if _, err := cluster.Snapshot(gone, s.snapshotIn(t.TempDir())); err == nil {
 		t.Error("it went on")
+	}
+}
+
+// A controller that has not seen yet that it is to run nothing may be about to make a
+// pod: nothing is copied or put back until it has.
+func TestDataWaitsForControllersThatLag(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	class := kubetest.DiskAt(t, t.TempDir())
+	s.good(s.render(s.database(class, kubetest.Disk(t)), nil))
+	dir, volumes, err := s.snapshot()
+	if err != nil || len(volumes) != 2 {
+		t.Fatalf("%+v, %v", volumes, err)
+	}
+	for _, workload := range []string{"deployment/web", "statefulset/db"} {
+		for what, work := range map[string]func() error{
+			"copied":   func() error { _, _, err := s.snapshot(); return err },
+			"put back": func() error { return s.restore(dir, volumes) },
+		} {
+			release := kubetest.Hold(t, "kube-controller-manager")
+			s.Kubectl("scale", workload, "--replicas=1")
+			done := make(chan error, 1)
+			go func() { done <- work() }()
+			select {
+			case err := <-done:
+				t.Errorf("%s while the controller of %s lagged: %v", what, workload, err)
+				release()
+			case <-time.After(2 * time.Second):
+				release()
+				if err := <-done; err != nil {
+					t.Errorf("%s after the controller of %s lagged: %v", what, workload, err)
+				}
+			}
+			if left := s.running(); len(left) > 0 {
+				t.Fatalf("%s for %s: %q run", what, workload, left)
+			}
+		}
 	}
 }

@@ -6,9 +6,11 @@ import (
 	"slices"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
@@ -143,6 +145,7 @@ func (c *cluster) users(ctx context.Context, client kubernetes.Interface, o owne
 	if err != nil {
 		return out, err
 	}
+	pods = slices.DeleteFunc(pods, ended)
 	makers := map[types.UID]bool{}
 	for _, pod := range pods {
 		if pod.Labels[task.LabelDeployment] != o.deployment {
@@ -180,16 +183,18 @@ func (inv *inventory) maker(pod types.UID) *resident {
 	return r
 }
 
-// podsUsing are the pods with a volume of one of the claims whose containers may run.
+// podsUsing are the pods with a volume of one of the claims.
 func podsUsing(ctx context.Context, client kubernetes.Interface, namespace string, claims []held) ([]corev1.Pod, error) {
 	list, err := client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, clusterError("list the pods in "+namespace, err)
 	}
-	ended := func(p corev1.Pod) bool {
-		return !uses(&p.Spec, claims) || p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
-	}
-	return slices.DeleteFunc(list.Items, ended), nil
+	return slices.DeleteFunc(list.Items, func(p corev1.Pod) bool { return !uses(&p.Spec, claims) }), nil
+}
+
+// ended reports that none of a pod's containers runs or ever will.
+func ended(p corev1.Pod) bool {
+	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
 }
 
 func uses(pod *corev1.PodSpec, claims []held) bool {
@@ -216,14 +221,87 @@ func (c *cluster) halt(ctx context.Context, client kubernetes.Interface, o owner
 	ctx, cancel := context.WithTimeout(ctx, haltTimeout)
 	defer cancel()
 	for {
-		pods, err := podsUsing(ctx, client, o.namespace, claims)
-		if err != nil || len(pods) == 0 {
+		busy, err := c.busy(ctx, client, o, list, claims)
+		if err != nil || busy == "" {
 			return stopped, err
 		}
 		if !pause(ctx) {
-			return stopped, reason.New(reason.TooSlow, "Pod/%s still uses its claim: it did not end in the time allowed", pods[0].Name)
+			return stopped, reason.New(reason.TooSlow, "%s in the time allowed", busy)
 		}
 	}
+}
+
+// busy says what of the halted workloads may still run a pod that uses the claims, ""
+// for nothing. The controllers are asked before the pods: one that has not seen yet
+// what was asked of it may be about to make a pod.
+func (c *cluster) busy(ctx context.Context, client kubernetes.Interface, o owner, list []halt, claims []held) (string, error) {
+	for _, h := range list {
+		seen, err := c.hasSeen(ctx, client, o, h)
+		if err != nil {
+			return "", err
+		}
+		if !seen {
+			return "the cluster's controller did not stop " + h.shown, nil
+		}
+	}
+	pods, err := podsUsing(ctx, client, o.namespace, claims)
+	if err != nil {
+		return "", err
+	}
+	if pods = slices.DeleteFunc(pods, ended); len(pods) > 0 {
+		return "Pod/" + pods[0].Name + " still uses its claim: it did not end", nil
+	}
+	return "", nil
+}
+
+// hasSeen reports whether the controllers of a workload know what is wanted of it now.
+// A CronJob's says no such thing: see undisturbed.
+func (c *cluster) hasSeen(ctx context.Context, client kubernetes.Interface, o owner, h halt) (bool, error) {
+	if h.resource.Resource == "cronjobs" {
+		return true, nil
+	}
+	live, err := c.objects.Resource(h.resource).Namespace(o.namespace).Get(ctx, h.name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return true, nil
+	}
+	if err != nil {
+		return false, clusterError("look at "+h.shown, err)
+	}
+	observed, _, err := unstructured.NestedInt64(live.Object, "status", "observedGeneration")
+	if err != nil || observed < live.GetGeneration() || h.resource.Resource != "deployments" {
+		return observed >= live.GetGeneration(), err
+	}
+	sets, err := client.AppsV1().ReplicaSets(o.namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return false, clusterError("list the ReplicaSets in "+o.namespace, err)
+	}
+	return !slices.ContainsFunc(sets.Items, func(r appsv1.ReplicaSet) bool {
+		return metav1.IsControlledBy(&r, live) &&
+			(r.Spec.Replicas == nil || *r.Spec.Replicas > 0 || r.Status.Replicas > 0 || r.Status.ObservedGeneration < r.Generation)
+	}), nil
+}
+
+// undisturbed does something with the data of claims that nothing uses, and sees that no
+// pod came to use them meanwhile, as a CronJob's can that its controller had decided on.
+func undisturbed(ctx context.Context, client kubernetes.Interface, o owner, claims []held, do func() error) error {
+	before, err := podsUsing(ctx, client, o.namespace, claims)
+	if err != nil {
+		return err
+	}
+	if err := do(); err != nil {
+		return err
+	}
+	after, err := podsUsing(ctx, client, o.namespace, claims)
+	if err != nil {
+		return err
+	}
+	for _, pod := range after {
+		known := slices.ContainsFunc(before, func(b corev1.Pod) bool { return b.UID == pod.UID && ended(b) })
+		if !known {
+			return conflict("Pod/%s came to use a claim of the deployment while its data was worked on", pod.Name)
+		}
+	}
+	return nil
 }
 
 func (c *cluster) patch(ctx context.Context, o owner, h halt, how string) error {

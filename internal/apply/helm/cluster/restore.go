@@ -46,12 +46,15 @@ func Restore(ctx context.Context, in task.ChartRestoreInput) (task.RestoreResult
 	if err := c.stopUsers(ctx, client, o, claims); err != nil {
 		return task.RestoreResult{}, tooLate(ctx, err)
 	}
-	for n, h := range claims {
-		if err := h.refill(ctx, in.Dir, in.Volumes[n]); err != nil {
-			return task.RestoreResult{}, claimError(h.claim.Name, tooLate(ctx, err))
+	err = undisturbed(ctx, client, o, claims, func() error {
+		for n, h := range claims {
+			if err := h.refill(ctx, in.Dir, in.Volumes[n]); err != nil {
+				return claimError(h.claim.Name, err)
+			}
 		}
-	}
-	return task.RestoreResult{}, nil
+		return nil
+	})
+	return task.RestoreResult{}, tooLate(ctx, err)
 }
 
 // checkCopies reads each copy and compares it with what was recorded when it was made.

@@ -44,7 +44,10 @@ func Snapshot(ctx context.Context, in task.ChartSnapshotInput) (task.SnapshotRes
 	stopped, err := c.halt(limited, client, o, halts, claims)
 	var volumes []task.Volume
 	if err == nil {
-		volumes, err = copyOut(limited, in, claims)
+		err = undisturbed(limited, client, o, claims, func() error {
+			volumes, err = copyOut(limited, in, claims)
+			return err
+		})
 	}
 	if err != nil {
 		return none, c.startAgain(ctx, o, stopped, tooLate(limited, err))
@@ -133,9 +136,9 @@ func contentOf(ctx context.Context, dir *hostdir.Dir) (sum digest.Digest, err er
 	return sum, err
 }
 
-// tooLate says that the time was over, if it was.
+// tooLate says of an error that the time was over, if it was.
 func tooLate(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil {
 		return fmt.Errorf("the time allowed for the data is over: %w", err)
 	}
 	return err
