@@ -3,8 +3,8 @@
 //	go run ./tools/testsummary [-summary FILE] -- [GO TEST ARGUMENTS]
 //
 // The package lines of go test appear as they come, the output of a test only
-// when it failed. -summary writes the package lines, the names of failed tests
-// and the closing line to FILE too. The exit status is that of go test, but a run
+// when it failed. -summary writes the package lines, the names of failed tests with
+// what they said, and the closing line to FILE too. The exit status is that of go test, but a run
 // that came to no test at all has failed: the names it was given match none.
 package main
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 )
 
@@ -18,12 +19,18 @@ type event struct {
 	Output     string
 }
 
+// failure is a failed test, or package, with what the test said of it.
+type failure struct {
+	name  string
+	words []string
+}
+
 // summary counts tests and keeps what is printed about failures.
 type summary struct {
 	live                    io.Writer
 	passed, failed, skipped int
-	packages                []string            // the ok and FAIL lines, in order
-	failures                []string            // names of failed tests
+	packages                []string // the ok and FAIL lines, in order
+	failures                []failure
 	output                  map[string][]string // of tests and packages not yet known to have passed
 	badPackage              map[string]bool     // packages with a failed test
 }
@@ -101,7 +108,7 @@ func (s *summary) test(e event) {
 	case "fail":
 		s.failed++
 		s.badPackage[e.Package] = true
-		s.failures = append(s.failures, key(e))
+		s.failures = append(s.failures, failure{key(e), words(s.output[key(e)])})
 		s.show(e)
 	default:
 		return
@@ -116,7 +123,7 @@ func (s *summary) failedPackage(e event) {
 		return
 	}
 	s.failed++
-	s.failures = append(s.failures, e.Package)
+	s.failures = append(s.failures, failure{name: e.Package})
 	// A crash leaves the output of the tests that were running.
 	for k, out := range s.output {
 		if strings.HasPrefix(k, e.Package+" ") {
@@ -130,13 +137,43 @@ func (s *summary) show(e event) {
 	fmt.Fprintf(s.live, "--- failed: %s\n%s", key(e), strings.Join(s.output[key(e)], ""))
 }
 
-// write prints the package lines, the failures, and the counts as the last line.
+// At most so many lines, each of at most so many bytes, of a failure are in the summary.
+const (
+	mostWords  = 10
+	widestLine = 600
+)
+
+// ofATest is the first line of what a test logs, with the place in the test that did.
+var ofATest = regexp.MustCompile(`^\s+(\w+_test\.go:\d+: .*)`)
+
+// words are what a failed test said itself, each with its first line. What helpers
+// print besides, such as the state of a cluster, is in the whole output only: there the
+// reason of a failure is hard to find, and who sees the end of a run sees this.
+func words(output []string) []string {
+	var out []string
+	for line := range strings.Lines(strings.Join(output, "")) {
+		found := ofATest.FindStringSubmatch(line)
+		if found == nil {
+			continue
+		}
+		if len(out) == mostWords {
+			return append(out, "...")
+		}
+		out = append(out, strings.ToValidUTF8(found[1][:min(len(found[1]), widestLine)], ""))
+	}
+	return out
+}
+
+// write prints the package lines, the failures with their words, and the counts as the last line.
 func (s *summary) write(w io.Writer) {
 	for _, line := range s.packages {
 		fmt.Fprint(w, line)
 	}
-	for _, name := range s.failures {
-		fmt.Fprintf(w, "failed: %s\n", name)
+	for _, f := range s.failures {
+		fmt.Fprintf(w, "failed: %s\n", f.name)
+		for _, line := range f.words {
+			fmt.Fprintf(w, "  %s\n", line)
+		}
 	}
 	fmt.Fprintf(w, "%d passed, %d failed, %d skipped\n", s.passed, s.failed, s.skipped)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -12,7 +13,8 @@ import (
 var module = map[string]string{
 	"go.mod":         "module example.test/m\n\ngo 1.26\n",
 	"good/a_test.go": "package good\nimport \"testing\"\nfunc TestA(t *testing.T) { t.Run(\"sub\", func(*testing.T) {}) }\nfunc TestB(t *testing.T) { t.Skip(\"why\") }\n",
-	"bad/a_test.go":  "package bad\nimport \"testing\"\nfunc TestA(t *testing.T) { t.Error(\"the cause\") }\nfunc TestB(t *testing.T) { t.Log(\"quiet\") }\n",
+	"bad/help.go":    "package bad\nimport \"testing\"\nfunc Explain(t *testing.T) { t.Log(\"a long story\") }\n",
+	"bad/a_test.go":  "package bad\nimport \"testing\"\nfunc TestA(t *testing.T) { Explain(t); t.Error(\"the cause\"); Explain(t) }\nfunc TestB(t *testing.T) { t.Log(\"quiet\") }\n",
 	"none/a.go":      "package none\n",
 	"crash/a_test.go": "package crash\nimport (\"os\"; \"testing\")\n" +
 		"func TestMain(m *testing.M) { println(\"gave up\"); os.Exit(3) }\nfunc TestA(*testing.T) {}\n",
@@ -41,7 +43,7 @@ func TestSummaryOfARealRun(t *testing.T) {
 		want                 []string
 	}{
 		{"all passed", "./good ./none", "2 passed, 0 failed, 1 skipped", 0, []string{"ok  \texample.test/m/good"}},
-		{"one failed", "./good ./bad", "3 passed, 1 failed, 1 skipped", 1, []string{"FAIL\texample.test/m/bad", "failed: example.test/m/bad TestA\n"}},
+		{"one failed", "./good ./bad", "3 passed, 1 failed, 1 skipped", 1, []string{"FAIL\texample.test/m/bad", "failed: example.test/m/bad TestA\n  a_test.go:3: the cause\n3 passed"}},
 		{"crashed", "./crash", "0 passed, 1 failed, 0 skipped", 1, []string{"failed: example.test/m/crash\n"}},
 		{"does not build", "./broken", "0 passed, 1 failed, 0 skipped", 1, []string{"failed: example.test/m/broken\n"}},
 	} {
@@ -65,6 +67,15 @@ func TestSummaryOfARealRun(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// However much a test says, the summary stays one.
+func TestWordsOfAFailureAreFew(t *testing.T) {
+	long := "    a_test.go:1: " + strings.Repeat("x", 10*widestLine) + "\n        and more\n"
+	got := words(slices.Repeat([]string{long}, 3*mostWords))
+	if len(got) != mostWords+1 || got[mostWords] != "..." || len(got[0]) != widestLine || !strings.HasPrefix(got[0], "a_test.go:1: x") {
+		t.Errorf("%d lines, %q", len(got), got)
 	}
 }
 
