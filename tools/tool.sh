@@ -8,7 +8,7 @@
 # A module may have a file build.env, which adds to ldflags and note and, with
 # own_objects, has its packages compiled into a directory that is deleted after
 # the build. After a build that failed or was killed it is kept, for the next
-# one to go on from.
+# one to go on from. What Go's own cache has already is there by hard links.
 set -euo pipefail
 
 where=
@@ -23,6 +23,14 @@ key=$({
 } | sha256sum | cut -c1-16)
 dir=$cache/tools/$module-$key
 
+# own_cache makes a directory Go's cache: an empty one, where links cannot be made.
+own_cache() {
+  mkdir -p "$1"
+  cp -aln "$(go env GOCACHE)/." "$1/" 2>/dev/null || true
+  rm -f "$1/trim.txt"
+  export GOCACHE=$1
+}
+
 # build is in the background for its progress to be told: its minutes would be
 # silent otherwise.
 build() {
@@ -31,7 +39,7 @@ build() {
     # shellcheck source=/dev/null
     . "$root/$module/build.env"
   fi
-  [ -z "$own_objects" ] || export GOCACHE=$objects
+  [ -z "$own_objects" ] || own_cache "$objects"
   echo "building the tools of tools/$module into $dir$note" >&2
   CGO_ENABLED=0 go -C "$root/$module" build -trimpath -buildvcs=false -ldflags "$ldflags" -o "$new/" tool &
   pid=$!

@@ -3,45 +3,91 @@ package kubetest
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+	"testing/fstest"
 )
 
-// Hello makes an image of the example application, serves it in the node's network
-// namespace with the registry that publishers use, and returns its name with its
-// digest.
+// Hello serves an image of the example application in the node's network namespace
+// with the registry that publishers use, and returns its name with its digest.
 func Hello(t testing.TB) string {
 	t.Helper()
-	dir := t.TempDir()
-	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
+	image, err := helloImage()
 	if err != nil {
 		t.Fatal(err)
 	}
+	dir := t.TempDir()
+	if err := os.CopyFS(filepath.Join(dir, "hello"), image.files); err != nil {
+		t.Fatal(err)
+	}
+	return Serve(t, dir) + "/hello@" + image.digest
+}
+
+// image is an OCI layout with one image.
+type image struct {
+	files  fs.FS
+	digest string
+}
+
+// helloImage makes the image of the example application once for all tests of a program.
+var helloImage = sync.OnceValues(func() (image, error) {
+	dir, err := os.MkdirTemp("", "consign-hello-")
+	if err != nil {
+		return image{}, err
+	}
+	defer os.RemoveAll(dir)
+	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
+	if err != nil {
+		return image{}, fmt.Errorf("go list: %w", err)
+	}
+	layout := filepath.Join(dir, "layout")
 	for _, args := range [][]string{
 		{"build", "-trimpath", "-buildvcs=false", "-o", filepath.Join(dir, "hello"), "./examples/hello"},
-		{"run", "-buildvcs=false", "./tools/mkimage", "-binary", filepath.Join(dir, "hello"), "-out", filepath.Join(dir, "registry", "hello"),
+		{"run", "-buildvcs=false", "./tools/mkimage", "-binary", filepath.Join(dir, "hello"), "-out", layout,
 			"-ref", "1.0.0", "-platform", "linux/" + runtime.GOARCH, "-env", "VERSION=1.0.0"},
 	} {
 		build := exec.Command("go", args...)
 		build.Dir, build.Env = strings.TrimSpace(string(root)), append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
-			t.Fatalf("go %q: %v: %s", args, err, out)
+			return image{}, fmt.Errorf("go %q: %w: %s", args, err, out)
 		}
 	}
-	raw, err := os.ReadFile(filepath.Join(dir, "registry", "hello", "index.json"))
+	files, err := inMemory(os.DirFS(layout))
 	if err != nil {
-		t.Fatal(err)
+		return image{}, err
+	}
+	raw, err := fs.ReadFile(files, "index.json")
+	if err != nil {
+		return image{}, err
 	}
 	var index struct{ Manifests []struct{ Digest string } }
-	if err := json.Unmarshal(raw, &index); err != nil || len(index.Manifests) != 1 {
-		t.Fatalf("index.json: %v: %s", err, raw)
+	if err := json.Unmarshal(raw, &index); err != nil {
+		return image{}, fmt.Errorf("index.json: %w", err)
 	}
-	return Serve(t, filepath.Join(dir, "registry")) + "/hello@" + index.Manifests[0].Digest
+	if len(index.Manifests) != 1 {
+		return image{}, fmt.Errorf("index.json has %d images, want one: %s", len(index.Manifests), raw)
+	}
+	return image{files, index.Manifests[0].Digest}, nil
+})
+
+func inMemory(from fs.FS) (fstest.MapFS, error) {
+	files := fstest.MapFS{}
+	return files, fs.WalkDir(from, ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := fs.ReadFile(from, path)
+		files[path] = &fstest.MapFile{Data: data, Mode: 0o644}
+		return err
+	})
 }
 
 // Serve returns the address, on the node's loopback, of a registry for a directory.

@@ -49,15 +49,16 @@ var recorder = sync.OnceValues(func() (string, error) {
 	return dir, Build(dir, "", "./internal/world/recorder=applier-compose")
 })
 
-// Build builds programs of this module into a directory, with a build tag if one
-// is given. A program is its package's path, or "path=name".
+// Build builds programs of this module into a directory as make build does, so that
+// Go has most of it already, and with a build tag if one is given. A program is its
+// package's path, or "path=name".
 func Build(dir, tag string, programs ...string) error {
 	for _, p := range programs {
 		path, name, ok := strings.Cut(p, "=")
 		if !ok {
 			name = filepath.Base(path)
 		}
-		build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-tags", tag, "-o", filepath.Join(dir, name), path)
+		build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-tags", strings.Trim("grpcnotrace,"+tag, ","), "-o", filepath.Join(dir, name), path)
 		build.Dir, build.Env = Root(), append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
 			return fmt.Errorf("build %s: %w: %s", path, err, out)
