@@ -181,9 +181,11 @@ func (s *site) remove(volumes bool) task.RemoveResult {
 	return out
 }
 
-func (s *site) podNames() []string {
+// podNames are the pods of the namespace, or those that further arguments of kubectl choose.
+func (s *site) podNames(which ...string) []string {
 	s.t.Helper()
-	return strings.Fields(s.Kubectl("get", "pods", "--output", "jsonpath={range .items[*]}{.metadata.name} {end}"))
+	args := append([]string{"get", "pods", "--output", "jsonpath={range .items[*]}{.metadata.name} {end}"}, which...)
+	return strings.Fields(s.Kubectl(args...))
 }
 
 func TestLifeOfARelease(t *testing.T) {

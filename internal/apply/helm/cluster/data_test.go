@@ -99,8 +99,7 @@ spec: {accessModes: [ReadWriteOnce], storageClassName: %[3]s, resources: {reques
 // cluster's lists for a moment longer.
 func (s *site) running() []string {
 	s.t.Helper()
-	return strings.Fields(s.Kubectl("get", "pods", "--field-selector", "status.phase!=Succeeded,status.phase!=Failed",
-		"--output", "jsonpath={range .items[*]}{.metadata.name} {end}"))
+	return s.podNames("--field-selector", "status.phase!=Succeeded,status.phase!=Failed")
 }
 
 func (s *site) file(path string) string {
