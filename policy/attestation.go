@@ -3,9 +3,9 @@ package policy
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/reason"
 )
 
@@ -32,7 +32,7 @@ const (
 
 // predicateType is an absolute URI (in-toto Attestation Framework v1,
 // Statement, predicateType).
-var predicateType = regexp.MustCompile(`^https?://[!-~]{1,500}$`)
+var predicateType = lazyregexp.New(`^https?://[!-~]{1,500}$`)
 
 // AttestationRule demands statements about a bundle or its images, made by at
 // least Threshold of Keys and Identities.

@@ -2,9 +2,10 @@ package policy
 
 import (
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/consign-dev/consign/internal/lazyregexp"
 )
 
 var composeMount = byType(map[string]rule{
@@ -72,7 +73,7 @@ func bindGranted(w *walk, at place, bind map[string]any) {
 	w.want(at, "hostPaths", source+":"+mode)
 }
 
-var tmpfsOption = regexp.MustCompile(`^(size=[0-9]{1,15}[kmg]?|mode=[0-7]{1,4}|uid=[0-9]{1,10}|gid=[0-9]{1,10}|ro|rw|exec|noexec|nosuid|nodev)$`)
+var tmpfsOption = lazyregexp.New(`^(size=[0-9]{1,15}[kmg]?|mode=[0-7]{1,4}|uid=[0-9]{1,10}|gid=[0-9]{1,10}|ro|rw|exec|noexec|nosuid|nodev)$`)
 
 // composeTmpfs is "path" or "path:options". The size is demanded: the kernel's
 // default is half of the memory.

@@ -1,9 +1,9 @@
 package policy
 
 import (
-	"regexp"
 	"strings"
 
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/strictjson"
 )
@@ -39,7 +39,7 @@ type cycloneDXComponent struct {
 
 // cycloneDXVersion: what is read of a component is the same from 1.2, the first
 // with JSON, to 1.7.
-var cycloneDXVersion = regexp.MustCompile(`^1\.[2-7]$`)
+var cycloneDXVersion = lazyregexp.New(`^1\.[2-7]$`)
 
 func parseCycloneDX(predicate []byte) (*sbom, error) {
 	var doc cycloneDX

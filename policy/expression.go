@@ -3,8 +3,9 @@ package policy
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
+
+	"github.com/consign-dev/consign/internal/lazyregexp"
 )
 
 // Bounds of a licence expression. That of an operating system's largest package
@@ -17,8 +18,8 @@ const (
 // A token is a parenthesis, an operator, or an id with perhaps a "+" (SPDX 2.3,
 // annex D.2). Operators are upper case there; SPDX 3 takes lower case, too.
 var (
-	expressionToken = regexp.MustCompile(`[()]|[^()\s]+`)
-	licenseID       = regexp.MustCompile(`^[A-Za-z0-9.:-]+\+?$`)
+	expressionToken = lazyregexp.New(`[()]|[^()\s]+`)
+	licenseID       = lazyregexp.New(`^[A-Za-z0-9.:-]+\+?$`)
 )
 
 // evaluate decides about a licence expression by its licences: AND is denied if a

@@ -3,8 +3,9 @@ package policy
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
+
+	"github.com/consign-dev/consign/internal/lazyregexp"
 )
 
 // An owner is whoever is given grants, by where they stand in a document: the
@@ -42,7 +43,7 @@ func listKind[T any](f func(*T) *[]string, pattern, want string) grantKind[T] {
 
 // unless is the fault of a value that does not match.
 func unless(pattern, want string) func(string) string {
-	re := regexp.MustCompile(pattern)
+	re := lazyregexp.New(pattern)
 	return func(v string) string {
 		if len(v) > maxGrantBytes || !re.MatchString(v) {
 			return want

@@ -3,11 +3,11 @@ package policy
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/consign-dev/consign/internal/apply/task"
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/margo"
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/strictjson"
@@ -208,7 +208,7 @@ func groupOf(apiVersion string) string {
 	return group
 }
 
-var plainKind = regexp.MustCompile(`^[A-Z][A-Za-z0-9]{0,62}$`)
+var plainKind = lazyregexp.New(`^[A-Z][A-Za-z0-9]{0,62}$`)
 
 // objectPlace names an object as people do, where its name is one. In logs only
 // kinds that are known are named.

@@ -5,15 +5,16 @@ import (
 	"fmt"
 	"maps"
 	"math/big"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/consign-dev/consign/internal/lazyregexp"
 )
 
 // Amounts of resources (Kubernetes, API conventions, Quantity): a decimal number
 // with a unit. Exponents, signs and the units n and u, which nobody needs, are
 // refused: they have several readings.
-var quantityPattern = regexp.MustCompile(`^([0-9]{1,18}(?:\.[0-9]{1,9})?)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$`)
+var quantityPattern = lazyregexp.New(`^([0-9]{1,18}(?:\.[0-9]{1,9})?)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$`)
 
 var quantityUnits = map[string]*big.Rat{
 	"": big.NewRat(1, 1), "m": big.NewRat(1, 1000), "k": power(1000, 1), "M": power(1000, 2), "G": power(1000, 3), "T": power(1000, 4), "P": power(1000, 5),

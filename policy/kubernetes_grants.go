@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/consign-dev/consign/internal/apply/task"
+	"github.com/consign-dev/consign/internal/lazyregexp"
 )
 
 // KubernetesGrants is what the objects of an application's Helm charts may ask
@@ -103,11 +103,11 @@ const releaseWord = "RELEASE"
 const grantedName = `(` + releaseWord + `|(` + releaseWord + `-)?[a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?)`
 
 var (
-	workloadKey = regexp.MustCompile(`^(` + strings.Join(workloadKinds, "|") + `)/` + grantedName + `$`)
-	serviceKey  = regexp.MustCompile(`^` + grantedName + `$`)
-	roleKey     = regexp.MustCompile(`^(Role|ClusterRole)/` + grantedName + `$`)
-	customKey   = regexp.MustCompile(`^[A-Z][A-Za-z0-9]{0,62}\.[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})+$`)
-	imagePath   = regexp.MustCompile(`^[A-Za-z0-9_-]{1,63}(\[\])?(\.[A-Za-z0-9_-]{1,63}(\[\])?){0,15}$`)
+	workloadKey = lazyregexp.New(`^(` + strings.Join(workloadKinds, "|") + `)/` + grantedName + `$`)
+	serviceKey  = lazyregexp.New(`^` + grantedName + `$`)
+	roleKey     = lazyregexp.New(`^(Role|ClusterRole)/` + grantedName + `$`)
+	customKey   = lazyregexp.New(`^[A-Z][A-Za-z0-9]{0,62}\.[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})+$`)
+	imagePath   = lazyregexp.New(`^[A-Za-z0-9_-]{1,63}(\[\])?(\.[A-Za-z0-9_-]{1,63}(\[\])?){0,15}$`)
 )
 
 var chartKinds = grantTable[ChartGrants]{
@@ -235,7 +235,7 @@ func (k KubernetesGrants) validate() error {
 	)
 }
 
-func validateAll[T any](section, want string, all map[string]T, key *regexp.Regexp, table func(name string) grantTable[T]) error {
+func validateAll[T any](section, want string, all map[string]T, key *lazyregexp.Regexp, table func(name string) grantTable[T]) error {
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		if !key.MatchString(name) {
 			return fmt.Errorf("%s: %.300q is not %s; patterns are not allowed", section, name, want)

@@ -3,11 +3,11 @@ package policy
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/consign-dev/consign/internal/apply/task"
+	"github.com/consign-dev/consign/internal/lazyregexp"
 )
 
 const (
@@ -137,10 +137,10 @@ var plainAnnotations = []string{"app.kubernetes.io/", "checksum/", "prometheus.i
 
 // profileAnnotations are the old form of seccomp and AppArmor profiles, with the
 // values that the Pod Security Standards allow.
-var profileAnnotations = map[string]*regexp.Regexp{
-	"container.apparmor.security.beta.kubernetes.io/": regexp.MustCompile(`^(runtime/default|localhost/.*)?$`),
-	"container.seccomp.security.alpha.kubernetes.io/": regexp.MustCompile(`^(runtime/default|docker/default|localhost/.*)$`),
-	"seccomp.security.alpha.kubernetes.io/pod":        regexp.MustCompile(`^(runtime/default|docker/default|localhost/.*)$`),
+var profileAnnotations = map[string]*lazyregexp.Regexp{
+	"container.apparmor.security.beta.kubernetes.io/": lazyregexp.New(`^(runtime/default|localhost/.*)?$`),
+	"container.seccomp.security.alpha.kubernetes.io/": lazyregexp.New(`^(runtime/default|docker/default|localhost/.*)$`),
+	"seccomp.security.alpha.kubernetes.io/pod":        lazyregexp.New(`^(runtime/default|docker/default|localhost/.*)$`),
 }
 
 // kubeAnnotations accepts what is plainly for people. Every other one may be an
@@ -179,7 +179,7 @@ func (w *walk) annotation(at place, name string, v any) {
 	}
 }
 
-func profile(name string) *regexp.Regexp {
+func profile(name string) *lazyregexp.Regexp {
 	for prefix, values := range profileAnnotations {
 		if strings.HasPrefix(name, prefix) {
 			return values

@@ -1,12 +1,13 @@
 package policy
 
 import (
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/consign-dev/consign/internal/lazyregexp"
 )
 
-var percentage = regexp.MustCompile(`^(100|[0-9]{1,2})%$`)
+var percentage = lazyregexp.New(`^(100|[0-9]{1,2})%$`)
 
 // kubeService is reached from inside of the cluster; from outside by grant.
 var kubeService = also(members(keysOf{

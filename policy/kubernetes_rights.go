@@ -1,9 +1,10 @@
 package policy
 
 import (
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/consign-dev/consign/internal/lazyregexp"
 )
 
 // Rights at the API server, as grants spell them: "get,list pods",
@@ -44,9 +45,9 @@ type right struct {
 	name     string
 }
 
-var rightPattern = regexp.MustCompile(`^([a-z]{1,32}(?:,[a-z]{1,32}){0,15}) ([a-z0-9]{1,63})((?:\.[a-z0-9-]{1,63}){0,10})(/[a-z0-9-]{1,63})?(\[[A-Za-z0-9.:-]{1,253}\])?$`)
+var rightPattern = lazyregexp.New(`^([a-z]{1,32}(?:,[a-z]{1,32}){0,15}) ([a-z0-9]{1,63})((?:\.[a-z0-9-]{1,63}){0,10})(/[a-z0-9-]{1,63})?(\[[A-Za-z0-9.:-]{1,253}\])?$`)
 
-var pathPattern = regexp.MustCompile(`^([a-z]{1,32}(?:,[a-z]{1,32}){0,15}) (/[A-Za-z0-9._/-]{0,253})$`)
+var pathPattern = lazyregexp.New(`^([a-z]{1,32}(?:,[a-z]{1,32}){0,15}) (/[A-Za-z0-9._/-]{0,253})$`)
 
 func parseRight(value string) (right, bool) {
 	if found := pathPattern.FindStringSubmatch(value); found != nil {

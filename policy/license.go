@@ -2,12 +2,12 @@ package policy
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"sync"
 
 	"github.com/github/go-spdx/v2/spdxexp/spdxlicenses"
 
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/reason"
 )
 
@@ -17,7 +17,7 @@ type deniedLicenses struct {
 	ids, words map[string]string // as compared -> as written
 }
 
-var operator = regexp.MustCompile(`[ (](AND|OR|WITH) `)
+var operator = lazyregexp.New(`[ (](AND|OR|WITH) `)
 
 func compileLicenses(entries []string) (*deniedLicenses, error) {
 	d := &deniedLicenses{map[string]string{}, map[string]string{}}

@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"regexp"
 	"strconv"
 
 	"github.com/consign-dev/consign/internal/apply/task"
+	"github.com/consign-dev/consign/internal/lazyregexp"
 )
 
 // Limits are ceilings on what an application takes of the machine. All but
@@ -82,7 +82,7 @@ func (l Limits) Defaults() task.Limits {
 // maxLimit keeps sums and products of limits within an int64.
 const maxLimit = 1 << 50
 
-var sizePattern = regexp.MustCompile(`^([1-9][0-9]{0,14})([kmg]?)$`)
+var sizePattern = lazyregexp.New(`^([1-9][0-9]{0,14})([kmg]?)$`)
 
 // byteSize reads a size such as 512m (of 1024 × 1024 bytes); 0 is none.
 func byteSize(s string) int64 {

@@ -2,10 +2,11 @@ package policy
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/consign-dev/consign/internal/lazyregexp"
 )
 
 // What of the machine can be granted by name: paths, devices, capabilities,
@@ -101,7 +102,7 @@ func consoles() []string {
 	return out
 }
 
-var devicePattern = regexp.MustCompile(`^/dev/([A-Za-z0-9_.,+-]+/)*([A-Za-z0-9_.,+-]+\*?|\*):r?w?m?$`)
+var devicePattern = lazyregexp.New(`^/dev/([A-Za-z0-9_.,+-]+/)*([A-Za-z0-9_.,+-]+\*?|\*):r?w?m?$`)
 
 func deviceFault(value string) string {
 	p, permissions := splitMode(value)
@@ -151,7 +152,7 @@ func deviceCovers(granted, value string) bool {
 	return ok && !strings.Contains(rest, "/")
 }
 
-var deviceRulePattern = regexp.MustCompile(`^c ([0-9]{1,4}):([0-9]{1,7}|\*) r?w?m?$`)
+var deviceRulePattern = lazyregexp.New(`^c ([0-9]{1,4}):([0-9]{1,7}|\*) r?w?m?$`)
 
 // deviceRuleFault: character devices of a named driver only. Block devices are
 // disks; the majors that are left out are those of neverDevices, and 10, where
@@ -193,8 +194,8 @@ type portRange struct {
 }
 
 var (
-	portPattern  = regexp.MustCompile(`^([1-9][0-9]{0,4})/(tcp|udp)$`)
-	rangePattern = regexp.MustCompile(`^([1-9][0-9]{0,4})(?:-([1-9][0-9]{0,4}))?/(tcp|udp)$`)
+	portPattern  = lazyregexp.New(`^([1-9][0-9]{0,4})/(tcp|udp)$`)
+	rangePattern = lazyregexp.New(`^([1-9][0-9]{0,4})(?:-([1-9][0-9]{0,4}))?/(tcp|udp)$`)
 )
 
 func portFault(value string) string {

@@ -3,11 +3,11 @@ package policy
 import (
 	"fmt"
 	"path"
-	"regexp"
 	"strings"
 
 	"github.com/package-url/packageurl-go"
 
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/reason"
 )
 
@@ -104,7 +104,7 @@ func parsePurl(text string) (purl, error) {
 }
 
 // separators are one and the same in the names of some registries (PEP 503).
-var separators = regexp.MustCompile(`[-_.]+`)
+var separators = lazyregexp.New(`[-_.]+`)
 
 // looseName is a name as no tool distinguishes it from another: Maven's "group:name"
 // is "group/name".
@@ -122,7 +122,7 @@ func looseVersion(v string) string {
 	return v
 }
 
-var manifestDigest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+var manifestDigest = lazyregexp.New(`^sha256:[0-9a-f]{64}$`)
 
 // withDigests adds the digests that stand for an image in its version, or in the
 // version of its purl (type oci and docker).

@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"regexp"
 
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/reason"
 )
 
@@ -32,7 +32,7 @@ const maxDenied = 1024
 
 // SBOMs of these types are read: SPDX 2 and CycloneDX 1 as JSON, with and without
 // a version in the type, as tools write it.
-var sbomType = regexp.MustCompile(`^https://(spdx\.dev/Document(/v2\.[0-9]+)?|cyclonedx\.org/bom(/v1\.[0-9]+)?)$`)
+var sbomType = lazyregexp.New(`^https://(spdx\.dev/Document(/v2\.[0-9]+)?|cyclonedx\.org/bom(/v1\.[0-9]+)?)$`)
 
 // forbids refuses a release by what anybody whom the rule accepts says is in it: a
 // second SBOM that leaves a package out takes nothing back. What they call an SBOM

@@ -3,10 +3,10 @@ package policy
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/margo"
 )
 
@@ -73,7 +73,7 @@ type ServiceGrants struct {
 }
 
 // serviceName is what Compose accepts.
-var serviceName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,200}$`)
+var serviceName = lazyregexp.New(`^[A-Za-z0-9._-]{1,200}$`)
 
 // grantKinds are the fields of ServiceGrants by their names in the document.
 var grantKinds = grantTable[ServiceGrants]{

@@ -1,10 +1,11 @@
 package policy
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/consign-dev/consign/internal/lazyregexp"
 )
 
 // maxStopGrace bounds how long a container may delay its own replacement.
@@ -13,11 +14,11 @@ const maxStopGrace = 10 * time.Minute
 var (
 	// No underscore, so that "<project>_" is the beginning of no other
 	// project's names (attack C8).
-	projectPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+	projectPattern = lazyregexp.New(`^[a-z0-9][a-z0-9-]{0,62}$`)
 	// What the engine accepts as a name. In particular no separator: Compose
 	// puts the name of a volume in front of a colon, where a path would be a
 	// bind mount (attack C1).
-	ownPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,200}$`)
+	ownPattern = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,200}$`)
 )
 
 var projectName = accept("must be lower case letters, digits and -, at most 63", func(v any) bool {

@@ -4,24 +4,24 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/margo"
 )
 
 var (
 	// Margo 1.0.0-rc.3, Application Description, id.
-	applicationID = regexp.MustCompile(`^[a-z0-9-]{1,200}$`)
+	applicationID = lazyregexp.New(`^[a-z0-9-]{1,200}$`)
 	// channel and role names appear in logs and on command lines.
-	shortName = regexp.MustCompile(`^[a-z0-9-]{1,64}$`)
+	shortName = lazyregexp.New(`^[a-z0-9-]{1,64}$`)
 	// fileTitle is a plain file name: no separator, no leading dot.
-	fileTitle = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+	fileTitle = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 	// A registry host, as a name or an IPv4 address, with an optional port.
-	registryHost = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?$`)
+	registryHost = lazyregexp.New(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?$`)
 	// OCI Distribution Spec 1.1, Pulling manifests, <name>.
-	repositoryPath = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
+	repositoryPath = lazyregexp.New(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
 )
 
 // maxRepository is what registries commonly allow for host and path together.

@@ -4,11 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/consign-dev/consign/internal/lazyregexp"
 )
 
 // accept makes a rule of a predicate and what it demands in words.
@@ -34,7 +35,7 @@ func oneOf(values ...string) rule {
 }
 
 func matching(pattern, want string) rule {
-	re := regexp.MustCompile(pattern)
+	re := lazyregexp.New(pattern)
 	return accept("must be "+want, func(v any) bool { s, ok := v.(string); return ok && re.MatchString(s) })
 }
 

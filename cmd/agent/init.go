@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 	"time"
 
@@ -12,10 +11,11 @@ import (
 	"github.com/consign-dev/consign/internal/agent"
 	"github.com/consign-dev/consign/internal/cli"
 	"github.com/consign-dev/consign/internal/durable"
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/tufclient"
 )
 
-var sha256Hex = regexp.MustCompile(`^[0-9a-f]{64}$`)
+var sha256Hex = lazyregexp.New(`^[0-9a-f]{64}$`)
 
 func initCommand(g *globals) *cobra.Command {
 	var in agent.InitInput

@@ -2,11 +2,12 @@ package agent
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/consign-dev/consign/internal/lazyregexp"
 )
 
 // Window is the part of the day in which an agent may change what runs, such as
@@ -49,7 +50,7 @@ func (w Window) span() (from, to int, err error) {
 	return minutes(m[1]), minutes(m[2]), nil
 }
 
-var hours = regexp.MustCompile(`^((?:[01][0-9]|2[0-3]):[0-5][0-9])-((?:[01][0-9]|2[0-3]):[0-5][0-9]|24:00)$`)
+var hours = lazyregexp.New(`^((?:[01][0-9]|2[0-3]):[0-5][0-9])-((?:[01][0-9]|2[0-3]):[0-5][0-9]|24:00)$`)
 
 // minutes is the minute of the day of a time that hours has matched.
 func minutes(clock string) int {

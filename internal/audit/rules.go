@@ -2,10 +2,11 @@ package audit
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/consign-dev/consign/internal/lazyregexp"
 )
 
 // rule says which fields an event of a kind must and may have, by their JSON
@@ -32,7 +33,7 @@ func list(names ...string) []string { return names }
 
 // reasonShape is what a reader demands of a reason code. The list of codes
 // grows; an old auditor must be able to read the log of a newer agent.
-var reasonShape = regexp.MustCompile(`^[a-z][a-z-]{0,39}$`)
+var reasonShape = lazyregexp.New(`^[a-z][a-z-]{0,39}$`)
 
 // check holds an event against the rules of its kind. It looks at the event
 // alone; what must have come before it is the business of [history].

@@ -4,16 +4,16 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/consign-dev/consign/internal/durable"
+	"github.com/consign-dev/consign/internal/lazyregexp"
 )
 
 // leftover matches the temporary files that Tessera's POSIX driver leaves when
 // it is killed: the target's name with decimal digits after it. A tile's own
 // name is three digits, below 256 inside a ".p".
-var leftover = regexp.MustCompile(`^([0-9]{4,}|(checkpoint|treeState|version)[0-9]+)$`)
+var leftover = lazyregexp.New(`^([0-9]{4,}|(checkpoint|treeState|version)[0-9]+)$`)
 
 // tidy removes the partial tiles and bundles whose full one is there, as C2SP
 // tlog-tiles allows, and Tessera's leftovers. Without it a log that grows by

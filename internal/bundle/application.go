@@ -3,10 +3,11 @@ package bundle
 import (
 	"fmt"
 	"path"
-	"regexp"
 	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/consign-dev/consign/internal/lazyregexp"
 )
 
 // DescriptionTitle is the title of the layer that holds the description. The
@@ -39,7 +40,7 @@ const resourcePrefix = "metadata.catalog.application."
 var (
 	resourceFields = map[string]bool{"icon": true, "descriptionFile": true, "licenseFile": true, "releaseNotes": true}
 	// The format that ends a resource's media type; 32 is room enough for any.
-	formatPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,31}$`)
+	formatPattern = lazyregexp.New(`^[a-z0-9][a-z0-9.-]{0,31}$`)
 )
 
 // ResourceFields are the members of metadata.catalog.application that name a

@@ -28,10 +28,9 @@
 package bundle
 
 import (
-	"regexp"
-
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/reason"
 )
 
@@ -94,11 +93,11 @@ func (b *Bundle) Image(reference string) (Image, bool) {
 
 var (
 	// Margo 1.0.0-rc.3, Application Description, id.
-	applicationID = regexp.MustCompile(`^[a-z0-9-]{1,200}$`)
+	applicationID = lazyregexp.New(`^[a-z0-9-]{1,200}$`)
 	// The same document, component name; the bound is ours.
-	componentName = regexp.MustCompile(`^[a-z0-9-]{1,200}$`)
+	componentName = lazyregexp.New(`^[a-z0-9-]{1,200}$`)
 	// OCI Distribution Spec 1.1, Pulling manifests.
-	tagPattern = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
+	tagPattern = lazyregexp.New(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
 )
 
 // check holds the rules that Build and Parse share. Images are sorted already.

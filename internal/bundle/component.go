@@ -1,9 +1,9 @@
 package bundle
 
 import (
-	"regexp"
-
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/consign-dev/consign/internal/lazyregexp"
 )
 
 // ComposeComponent is the content of a Margo Compose component manifest
@@ -19,7 +19,7 @@ type ComposeComponent struct {
 
 // revision is SemVer 2.0 as an OCI tag: '_' stands for '+'. margo checks the
 // grammar of what a description says; here only the alphabet matters.
-var revisionPattern = regexp.MustCompile(`^[0-9][0-9A-Za-z._-]{0,127}$`)
+var revisionPattern = lazyregexp.New(`^[0-9][0-9A-Za-z._-]{0,127}$`)
 
 const composeType = Compose
 

@@ -2,9 +2,10 @@ package bundle
 
 import (
 	"fmt"
-	"regexp"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/consign-dev/consign/internal/lazyregexp"
 )
 
 // Evidence is the content of an evidence manifest: one Sigstore bundle about a
@@ -22,7 +23,7 @@ type Evidence struct {
 const dsseContent = "dsse-envelope"
 
 // predicatePattern is a URI of printable ASCII; 512 bytes hold any in use.
-var predicatePattern = regexp.MustCompile(`^https?://[!-~]{1,504}$`)
+var predicatePattern = lazyregexp.New(`^https?://[!-~]{1,504}$`)
 
 // BuildEvidence returns an evidence manifest.
 func BuildEvidence(e Evidence) ([]byte, ocispec.Descriptor, error) {

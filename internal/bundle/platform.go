@@ -3,12 +3,12 @@ package bundle
 import (
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/strictjson"
 )
@@ -143,7 +143,7 @@ func fit(have, want ocispec.Platform) int {
 	return h
 }
 
-var variantPattern = regexp.MustCompile(`^v([1-9][0-9]?)(?:\.([0-9]{1,2}))?$`)
+var variantPattern = lazyregexp.New(`^v([1-9][0-9]?)(?:\.([0-9]{1,2}))?$`)
 
 // variantRank orders the variants of one architecture; -1 is one we cannot order.
 func variantRank(p ocispec.Platform) int {
@@ -171,7 +171,7 @@ func defaultVariant(architecture string) string {
 	}
 }
 
-var platformWord = regexp.MustCompile(`^[a-z0-9]{1,32}$`)
+var platformWord = lazyregexp.New(`^[a-z0-9]{1,32}$`)
 
 // checkPlatform checks the platform of a single manifest in a bundle.
 func checkPlatform(where string, p *ocispec.Platform) error {

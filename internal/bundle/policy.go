@@ -2,11 +2,12 @@ package bundle
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/consign-dev/consign/internal/lazyregexp"
 )
 
 // Policy is the content of a policy artifact: the operator's TrustPolicy and
@@ -30,7 +31,7 @@ type Root struct {
 // PolicyTitle is the title of the layer that holds the TrustPolicy.
 const PolicyTitle = "policy.yaml"
 
-var rootTitle = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+var rootTitle = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 
 // Root returns the root of that title.
 func (p *Policy) Root(title string) (Root, bool) {

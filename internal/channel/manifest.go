@@ -4,13 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 
 	"github.com/opencontainers/go-digest"
 	specs "github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/oci"
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/strictjson"
@@ -29,7 +29,7 @@ const (
 
 // title is the closed set of file names: no path, no dot but those of TUF, a
 // version that every JSON reader can count to.
-var title = regexp.MustCompile(`^(timestamp|[1-9][0-9]{0,15}\.[A-Za-z0-9_-]{1,64})\.json$`)
+var title = lazyregexp.New(`^(timestamp|[1-9][0-9]{0,15}\.[A-Za-z0-9_-]{1,64})\.json$`)
 
 // emptyConfig is the content of the config blob.
 var emptyConfig = ocispec.DescriptorEmptyJSON

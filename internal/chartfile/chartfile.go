@@ -11,11 +11,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/consign-dev/consign/internal/apply/task"
 	"github.com/consign-dev/consign/internal/archive"
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/strictyaml"
 )
@@ -122,9 +122,9 @@ func Read(data []byte) (Chart, error) {
 
 var (
 	// Helm, Chart Best Practices, Chart Names; Margo 1.0.0-rc.3, component name.
-	chartName = regexp.MustCompile(`^[a-z0-9-]{1,200}$`)
+	chartName = lazyregexp.New(`^[a-z0-9-]{1,200}$`)
 	// Semantic Versioning 2.0.0, with "+" and without "v".
-	chartVersion = regexp.MustCompile(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$`)
+	chartVersion = lazyregexp.New(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$`)
 )
 
 // fields are those of Chart.yaml that go into the config; Helm ignores others.

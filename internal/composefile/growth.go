@@ -2,13 +2,13 @@ package composefile
 
 import (
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/template"
 
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/reason"
 )
 
@@ -136,7 +136,7 @@ func (g *growth) extended(services map[string]any, name string) (weight, error) 
 	return total, reason.New(reason.TooLarge, "%s: services.%.100s: extends: more than %d services in a row, or a circle", ComposeFile, name, maxExtends)
 }
 
-var portRange = regexp.MustCompile(`([0-9]{1,5})-([0-9]{1,5})`)
+var portRange = lazyregexp.New(`([0-9]{1,5})-([0-9]{1,5})`)
 
 func (g *growth) ports(ports any, total *weight) error {
 	list, _ := ports.([]any)

@@ -4,19 +4,19 @@ import (
 	"fmt"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
 
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/reason"
 )
 
 // secretsDir is where Compose puts secrets into a container.
 const secretsDir = "/run/secrets"
 
-var secretTarget = regexp.MustCompile(`^/run/secrets/[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}$`)
+var secretTarget = lazyregexp.New(`^/run/secrets/[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}$`)
 
 // referToSecrets puts the name of the device's secret in the place of the
 // variable that each secret of the project is taken from. A resolved project so

@@ -2,11 +2,11 @@ package composefile
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/template"
 
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/reason"
 )
 
@@ -15,7 +15,7 @@ const noValue = "has no value and no default"
 
 // variableName is what an environment variable may be called (POSIX), and so
 // what a parameter's pointer to a Compose component is.
-var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var variableName = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // Vars are the variables of a project.
 type Vars struct {

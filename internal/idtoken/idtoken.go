@@ -12,11 +12,11 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/consign-dev/consign/internal/durable"
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/reason"
 )
 
@@ -59,7 +59,7 @@ func (s Source) Token(ctx context.Context, audience string) (string, error) {
 }
 
 // jws is the compact serialization of RFC 7515, section 7.1.
-var jws = regexp.MustCompile(`^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$`)
+var jws = lazyregexp.New(`^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$`)
 
 func (s Source) read(ctx context.Context, audience string) (string, error) {
 	switch {

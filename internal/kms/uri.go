@@ -15,9 +15,9 @@ package kms
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/reason"
 )
 
@@ -30,7 +30,7 @@ type service struct {
 	scheme string
 	// form is what follows, as people write it; rest matches it.
 	form string
-	rest *regexp.Regexp
+	rest *lazyregexp.Regexp
 	// look names the variables of the environment that say where it is and who asks.
 	look string
 	// ed25519 says that its provider signs with such keys.
@@ -64,7 +64,7 @@ var services = []service{
 	},
 }
 
-func whole(pattern string) *regexp.Regexp { return regexp.MustCompile(`^(` + pattern + `)$`) }
+func whole(pattern string) *lazyregexp.Regexp { return lazyregexp.New(`^(` + pattern + `)$`) }
 
 // IsURI reports whether a key is named by such a URI, and not by a file.
 func IsURI(name string) bool {

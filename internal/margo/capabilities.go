@@ -5,11 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/consign-dev/consign/internal/fields"
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/strictjson"
 )
@@ -123,7 +123,7 @@ func (c *DeviceCapabilities) member(key string, value json.RawMessage) error {
 	return nil
 }
 
-var spacedQuantity = regexp.MustCompile(`^([0-9]+) +([KMGTPE]i)$`)
+var spacedQuantity = lazyregexp.New(`^([0-9]+) +([KMGTPE]i)$`)
 
 func (c *DeviceCapabilities) trimQuantities() {
 	for name, field := range map[string]*string{"memory": &c.Properties.Memory, "storage": &c.Properties.Storage} {

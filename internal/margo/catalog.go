@@ -2,12 +2,13 @@ package margo
 
 import (
 	"path"
-	"regexp"
 	"strings"
+
+	"github.com/consign-dev/consign/internal/lazyregexp"
 )
 
 // emailAddress is the specification's pattern (LinkML Author.email).
-var emailAddress = regexp.MustCompile(`.*@[a-z0-9.-]*`)
+var emailAddress = lazyregexp.New(`.*@[a-z0-9.-]*`)
 
 func (m *Metadata) validate(p *problems) {
 	if m.Name == "" {

@@ -1,9 +1,9 @@
 package margo
 
 import (
-	"regexp"
 	"slices"
 
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/reason"
 )
 
@@ -76,12 +76,12 @@ func (DeployedProfile) Retired(field string) string {
 }
 
 var (
-	uuidText  = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
-	dnsLabel  = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
-	dnsName   = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
-	deviceID  = regexp.MustCompile(`^[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*$`)
-	anyDevice = regexp.MustCompile(`/\*$`)
-	dotsOnly  = regexp.MustCompile(`(^|/)\.{1,2}(/|$)`)
+	uuidText  = lazyregexp.New(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+	dnsLabel  = lazyregexp.New(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+	dnsName   = lazyregexp.New(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
+	deviceID  = lazyregexp.New(`^[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*$`)
+	anyDevice = lazyregexp.New(`/\*$`)
+	dotsOnly  = lazyregexp.New(`(^|/)\.{1,2}(/|$)`)
 )
 
 // maxDNSName is the longest Kubernetes object name (RFC 1123, 2.1); device ids

@@ -2,10 +2,11 @@ package margo
 
 import (
 	"errors"
-	"regexp"
+
+	"github.com/consign-dev/consign/internal/lazyregexp"
 )
 
-var extensionKey = regexp.MustCompile(`^x-[a-z][a-z0-9-]*-extensions$`)
+var extensionKey = lazyregexp.New(`^x-[a-z][a-z0-9-]*-extensions$`)
 
 // Extensions are the x-<name>-extensions of one mapping, by their whole key
 // (Margo 1.0.0-rc.3, Specification Extensions). Each is a mapping of any

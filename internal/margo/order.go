@@ -2,8 +2,8 @@ package margo
 
 import (
 	"encoding/json"
-	"regexp"
 
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/strictjson"
 )
@@ -52,7 +52,7 @@ type OnRemove struct {
 	Volumes string `json:"volumes,omitempty"` // "keep", also when empty, or "delete"
 }
 
-var sha256Digest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+var sha256Digest = lazyregexp.New(`^sha256:[0-9a-f]{64}$`)
 
 // Order reads the deployment's order. A deployment without one was not made
 // for Consign and is refused, as is an unknown field: reason malformed.

@@ -2,10 +2,11 @@ package margo
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/consign-dev/consign/internal/lazyregexp"
 )
 
 // Parameter is a value that can be set when the application is deployed, and
@@ -27,10 +28,10 @@ type Target struct {
 const maxName = 200
 
 var (
-	environmentName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	environmentName = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	// A Helm pointer is handed to a parser of --set arguments, where these
 	// characters would begin another assignment, a list or a mapping.
-	helmPointer = regexp.MustCompile(`^[^\s,={}]+$`)
+	helmPointer = lazyregexp.New(`^[^\s,={}]+$`)
 )
 
 // checkPointer reports why a pointer cannot be used with a type of profile.

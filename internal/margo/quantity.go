@@ -3,16 +3,17 @@ package margo
 import (
 	"fmt"
 	"math/big"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/consign-dev/consign/internal/lazyregexp"
 )
 
 // Quantities of memory and storage (Margo 1.0.0-rc.3, CapacityRequirements).
 // The specification bounds no length; 18 digits are more bytes than exist.
 var (
-	memoryQuantity  = regexp.MustCompile(`^[0-9]{1,18}(Ki|Mi|Gi)$`)
-	storageQuantity = regexp.MustCompile(`^[0-9]{1,18}(Ki|Mi|Gi|Ti|Pi|Ei)$`)
+	memoryQuantity  = lazyregexp.New(`^[0-9]{1,18}(Ki|Mi|Gi)$`)
+	storageQuantity = lazyregexp.New(`^[0-9]{1,18}(Ki|Mi|Gi|Ti|Pi|Ei)$`)
 )
 
 // parseQuantity reads a number of bytes such as "10Gi". Ei overflows 64 bits,

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"regexp"
 	"slices"
 
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/strictjson"
 )
 
@@ -23,7 +23,7 @@ type marks struct {
 const MaxSecrets = 64
 
 // secretName is strict because it becomes the name of a file.
-var secretName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+var secretName = lazyregexp.New(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 
 // ValidSecretName reports whether name can be that of a secret of a device.
 func ValidSecretName(name string) bool { return secretName.MatchString(name) }

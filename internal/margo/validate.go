@@ -2,18 +2,18 @@ package margo
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/reason"
 )
 
 var (
-	applicationID = regexp.MustCompile(`^[a-z0-9-]{1,200}$`)
-	componentName = regexp.MustCompile(`^[a-z0-9-]{1,200}$`)
+	applicationID = lazyregexp.New(`^[a-z0-9-]{1,200}$`)
+	componentName = lazyregexp.New(`^[a-z0-9-]{1,200}$`)
 	// The specification asks for ^oci://.+ and a valid OCI reference; the tag
 	// is in revision. Path grammar: OCI Distribution Spec 1.1, Pulling manifests.
-	ociRepository = regexp.MustCompile(`^oci://[a-zA-Z0-9.\[\]:-]+(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)+$`)
+	ociRepository = lazyregexp.New(`^oci://[a-zA-Z0-9.\[\]:-]+(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)+$`)
 )
 
 // CheckApplicationID reports why id cannot be the id of an application:

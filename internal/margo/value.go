@@ -4,9 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/consign-dev/consign/internal/lazyregexp"
 )
 
 // A value is a string, bool, int64, float64 or a list ([]any) of these; a
@@ -59,7 +60,7 @@ func scalarType(t string) bool {
 	return t == typeString || t == typeInteger || t == typeDouble || t == typeBoolean
 }
 
-var decimal = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?$`)
+var decimal = lazyregexp.New(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?$`)
 
 // coerce returns v as a scalar of type t. Text that is exactly the canonical
 // form of a number or boolean is read as that. The error is a phrase about v

@@ -1,17 +1,16 @@
 package oci
 
 import (
-	"regexp"
-
 	"github.com/opencontainers/go-digest"
 
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/reason"
 )
 
 // One constant form (OCI Image Spec 1.1, Descriptor, Digests): algorithm
 // sha256, 64 lower case hexadecimal digits. Other algorithms are registered,
 // but a second one would let two digests name one content.
-var digestPattern = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+var digestPattern = lazyregexp.New(`^sha256:[0-9a-f]{64}$`)
 
 // ParseDigest accepts "sha256:" and 64 lower case hexadecimal digits and
 // nothing else; the error has reason malformed.

@@ -3,7 +3,6 @@ package pack
 import (
 	"context"
 	"encoding/json"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -11,11 +10,12 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/consign-dev/consign/internal/bundle"
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/oci"
 	"github.com/consign-dev/consign/internal/reason"
 )
 
-var platformText = regexp.MustCompile(`^linux/[a-z0-9]{1,32}(/v[1-9][0-9]?)?$`)
+var platformText = lazyregexp.New(`^linux/[a-z0-9]{1,32}(/v[1-9][0-9]?)?$`)
 
 // ParsePlatform reads "linux/arm64" or "linux/arm/v7".
 func ParsePlatform(text string) (ocispec.Platform, error) {

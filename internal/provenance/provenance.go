@@ -10,10 +10,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/consign-dev/consign/internal/bundle"
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/sbom"
 )
 
@@ -122,10 +122,10 @@ func variables(env func(string) string, names ...string) (map[string]string, err
 }
 
 var (
-	commitHash = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+	commitHash = lazyregexp.New(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 	// A repository's address has no user and no "@", which begins the ref.
-	repository = regexp.MustCompile(`^https?://[^@\s]+/[^@\s]+$`)
-	fullRef    = regexp.MustCompile(`^refs/\S+$`)
+	repository = lazyregexp.New(`^https?://[^@\s]+/[^@\s]+$`)
+	fullRef    = lazyregexp.New(`^refs/\S+$`)
 )
 
 func (r Run) check() error {

@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"regexp"
 	"slices"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/consign-dev/consign/internal/durable"
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/strictjson"
 	"github.com/consign-dev/consign/internal/tufrepo"
@@ -49,7 +49,7 @@ type commitRecord struct {
 	Changes   []tufrepo.Change            `json:"changes"`
 }
 
-var sha256Hex = regexp.MustCompile(`^[0-9a-f]{64}$`)
+var sha256Hex = lazyregexp.New(`^[0-9a-f]{64}$`)
 
 func parseJournal(data []byte) (*journal, error) {
 	j := &journal{}

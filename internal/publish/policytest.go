@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -14,6 +13,7 @@ import (
 	"github.com/consign-dev/consign/internal/channel"
 	"github.com/consign-dev/consign/internal/durable"
 	"github.com/consign-dev/consign/internal/gather"
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/margo"
 	"github.com/consign-dev/consign/internal/oci"
 	"github.com/consign-dev/consign/internal/pack"
@@ -123,7 +123,7 @@ func (t *PolicyTest) check() error {
 	return nil
 }
 
-var caseName = regexp.MustCompile(`^[ -~]{1,200}$`)
+var caseName = lazyregexp.New(`^[ -~]{1,200}$`)
 
 func (c PolicyCase) check() error {
 	_, d, at := strings.Cut(c.Bundle, "@")

@@ -1,16 +1,16 @@
 package strictyaml
 
 import (
-	"regexp"
 	"strconv"
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/reason"
 )
 
 // fraction is the one spelling of a fraction in which no reader loses anything.
-var fraction = regexp.MustCompile(`^[-+]?[0-9]{0,15}\.[0-9]{1,15}$`)
+var fraction = lazyregexp.New(`^[-+]?[0-9]{0,15}\.[0-9]{1,15}$`)
 
 // Numbers refuses plain scalars below n whose value depends on who reads them:
 // 1e3 and 99999999999999999999, which become 0 or a negative number where a

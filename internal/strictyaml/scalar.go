@@ -2,24 +2,25 @@ package strictyaml
 
 import (
 	"reflect"
-	"regexp"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/consign-dev/consign/internal/lazyregexp"
 )
 
 // The spellings of numbers that YAML 1.1, YAML 1.2 and JSON readers agree on.
 var (
-	decimalInt   = regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`)
-	decimalFloat = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?$`)
+	decimalInt   = lazyregexp.New(`^-?(0|[1-9][0-9]*)$`)
+	decimalFloat = lazyregexp.New(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?$`)
 )
 
 // Plain text for a YAML 1.2 reader, a boolean or a base 60 number for a YAML
 // 1.1 reader (yaml.org/type/bool.html, int.html, float.html), or a number too
 // large to be one.
 var (
-	oldBool   = regexp.MustCompile(`^([yY]|[nN]|[yY]es|YES|[nN]o|NO|[oO]n|ON|[oO]ff|OFF)$`)
-	base60    = regexp.MustCompile(`^[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?$`)
-	anyNumber = regexp.MustCompile(`^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`)
+	oldBool   = lazyregexp.New(`^([yY]|[nN]|[yY]es|YES|[nN]o|NO|[oO]n|ON|[oO]ff|OFF)$`)
+	base60    = lazyregexp.New(`^[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?$`)
+	anyNumber = lazyregexp.New(`^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`)
 )
 
 const quoted = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle

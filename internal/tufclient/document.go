@@ -2,12 +2,12 @@ package tufclient
 
 import (
 	"bytes"
-	"regexp"
 	"time"
 
 	"github.com/secure-systems-lab/go-securesystemslib/cjson"
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/reason"
 )
 
@@ -39,7 +39,7 @@ type (
 
 // specVersion is the major version of the specification that is understood
 // (TUF 1.0.34 section 4.3, spec_version).
-var specVersion = regexp.MustCompile(`^1\.[0-9]{1,4}(\.[0-9]{1,4})?$`)
+var specVersion = lazyregexp.New(`^1\.[0-9]{1,4}(\.[0-9]{1,4})?$`)
 
 // parse checks the form of the document of a role and decodes it. The kind of
 // document is that of T; role is used in messages.

@@ -2,9 +2,9 @@ package tufclient
 
 import (
 	"fmt"
-	"regexp"
 	"time"
 
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/reason"
 )
 
@@ -33,7 +33,7 @@ type Identity struct {
 	ID string
 }
 
-var channelID = regexp.MustCompile(`^[0-9a-f]{32}$`)
+var channelID = lazyregexp.New(`^[0-9a-f]{32}$`)
 
 // String returns "releases channel 0123..." or "plain TUF repository".
 func (i Identity) String() string {

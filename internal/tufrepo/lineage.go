@@ -4,9 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"maps"
-	"regexp"
 	"slices"
 
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/tufclient"
 )
@@ -45,7 +45,7 @@ type Document struct {
 	SHA256 string `json:"sha256"`
 }
 
-var hexDigest = regexp.MustCompile(`^[0-9a-f]{64}$`)
+var hexDigest = lazyregexp.New(`^[0-9a-f]{64}$`)
 
 // lineageOf reads the field of a role; a document without it names nothing.
 func lineageOf(role string, fields map[string]any) (lineage, error) {

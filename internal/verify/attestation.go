@@ -3,8 +3,8 @@ package verify
 import (
 	"encoding/json"
 	"fmt"
-	"regexp"
 
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/sign"
 	"github.com/consign-dev/consign/internal/strictjson"
@@ -15,7 +15,7 @@ import (
 // most some hundred parts.
 const maxSubjects = 1024
 
-var sha256Hex = regexp.MustCompile(`^[0-9a-f]{64}$`)
+var sha256Hex = lazyregexp.New(`^[0-9a-f]{64}$`)
 
 // oldStatement is the type of statements before version 1 (in-toto Attestation
 // Framework v0.1), which "cosign attest" still writes. Their members are the same

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/consign-dev/consign/internal/channel"
 	"github.com/consign-dev/consign/internal/cli"
 	"github.com/consign-dev/consign/internal/durable"
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/oci"
 	"github.com/consign-dev/consign/internal/publish"
 	"github.com/consign-dev/consign/internal/reason"
@@ -142,7 +142,7 @@ type place struct {
 const directoryPrefix = "oci:"
 
 // hostNamedOCI is a registry host called "oci" with a port.
-var hostNamedOCI = regexp.MustCompile(`^oci:[0-9]+(/|$)`)
+var hostNamedOCI = lazyregexp.New(`^oci:[0-9]+(/|$)`)
 
 func readPlace(arg string) (place, error) {
 	dir, isDir := strings.CutPrefix(arg, directoryPrefix)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"github.com/consign-dev/consign/internal/apply/task"
+	"github.com/consign-dev/consign/internal/lazyregexp"
 )
 
 // surroundings is what one needs besides a container's own description to say
@@ -179,7 +179,7 @@ func (s surroundings) devices(f *task.Facts, h *container.HostConfig) {
 }
 
 // anonymous is what the engine calls a volume that nobody named.
-var anonymous = regexp.MustCompile(`^[0-9a-f]{64}$`)
+var anonymous = lazyregexp.New(`^[0-9a-f]{64}$`)
 
 func (s surroundings) mounts(f *task.Facts, c container.InspectResponse) {
 	sizes := map[string]int64{}
@@ -208,7 +208,7 @@ func (s surroundings) mounts(f *task.Facts, c container.InspectResponse) {
 	slices.SortFunc(f.Mounts, func(a, b task.MountFact) int { return cmp.Compare(a.Target, b.Target) })
 }
 
-var sizeOption = regexp.MustCompile(`(?:^|,)size=([0-9]{1,15})([kmg]?)(?:,|$)`)
+var sizeOption = lazyregexp.New(`(?:^|,)size=([0-9]{1,15})([kmg]?)(?:,|$)`)
 
 // tmpfsSize is 0 where the options have no size, or two.
 func tmpfsSize(options string) int64 {

@@ -2,13 +2,13 @@ package compose
 
 import (
 	"context"
-	"regexp"
 	"strings"
 
 	"github.com/moby/moby/api/types/image"
 	"github.com/moby/moby/client"
 
 	"github.com/consign-dev/consign/internal/apply/task"
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/reason"
 )
 
@@ -80,7 +80,7 @@ func ownOf(found image.Summary, repository string) ownImage {
 
 // repositoryName is the name of a repository on loopback: what the agent's
 // registry is called, and what nobody else's images are.
-var repositoryName = regexp.MustCompile(`^127\.0\.0\.1:[0-9]{1,5}/[a-z0-9]+$`)
+var repositoryName = lazyregexp.New(`^127\.0\.0\.1:[0-9]{1,5}/[a-z0-9]+$`)
 
 func checkRepository(name string) error {
 	if !repositoryName.MatchString(name) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 
 	"github.com/compose-spec/compose-go/v2/types"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/consign-dev/consign/internal/apply/task"
 	"github.com/consign-dev/consign/internal/composefile"
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/reason"
 )
 
@@ -21,11 +21,11 @@ const configsLabel = "dev.consign.configs"
 
 // projectName is what Compose accepts, bounded so that the names of containers
 // and networks fit the engine's 255 and a host name's 63 bytes.
-var projectName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
+var projectName = lazyregexp.New(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 
 // pinnedImage is a reference by digest in the agent's loopback registry or in
 // any other; a tag beside the digest would only be decoration, and is refused.
-var pinnedImage = regexp.MustCompile(`^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._/-]+)+@sha256:[0-9a-f]{64}$`)
+var pinnedImage = lazyregexp.New(`^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._/-]+)+@sha256:[0-9a-f]{64}$`)
 
 // Render makes the exact project of a component: resolved, with every image by
 // digest, our labels on everything and a limit on every container, as JSON. The same input gives the same

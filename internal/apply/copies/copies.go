@@ -10,18 +10,18 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
 	"github.com/consign-dev/consign/internal/apply/task"
 	"github.com/consign-dev/consign/internal/durable"
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/reason"
 )
 
 // fileName is what a copy may be called: the name comes from outside.
-var fileName = regexp.MustCompile(`^[0-9]{1,4}\.tar$`)
+var fileName = lazyregexp.New(`^[0-9]{1,4}\.tar$`)
 
 // Named reports whether a file name is one of a copy.
 func Named(file string) bool { return fileName.MatchString(file) }

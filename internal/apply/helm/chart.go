@@ -3,7 +3,6 @@ package helm
 import (
 	"bytes"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -13,6 +12,7 @@ import (
 
 	"github.com/consign-dev/consign/internal/apply/task"
 	"github.com/consign-dev/consign/internal/archive"
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/reason"
 )
 
@@ -25,7 +25,7 @@ const maxNested = 8
 
 // packed is a dependency in the form in which Helm vendors it. Helm passes over
 // names that begin with a dot or an underscore.
-var packed = regexp.MustCompile(`^(charts/[^/]+/)*charts/[^/_.][^/]*\.tgz$`)
+var packed = lazyregexp.New(`^(charts/[^/]+/)*charts/[^/_.][^/]*\.tgz$`)
 
 var byteOrderMark = []byte("\xef\xbb\xbf")
 

@@ -3,7 +3,6 @@ package helm
 import (
 	"iter"
 	"path"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -11,6 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/consign-dev/consign/internal/apply/task"
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/reason"
 )
 
@@ -83,7 +83,7 @@ const blank = "\t\n\f\r "
 // another is where a second document begins or the first ends, for any of the
 // characters that YAML takes for the end of a line. A reader would silently stop
 // there.
-var another = regexp.MustCompile("(^|[\n\r\u0085\u2028\u2029])(---|\\.\\.\\.)([ \t\n\r\u0085\u2028\u2029]|$)|(^|[\n\r\u0085\u2028\u2029])%[A-Z]")
+var another = lazyregexp.New("(^|[\n\r\u0085\u2028\u2029])(---|\\.\\.\\.)([ \t\n\r\u0085\u2028\u2029]|$)|(^|[\n\r\u0085\u2028\u2029])%[A-Z]")
 
 // mayEndEarly is a quick way to say no.
 func mayEndEarly(text string) bool {

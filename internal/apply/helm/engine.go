@@ -2,7 +2,6 @@ package helm
 
 import (
 	"errors"
-	"regexp"
 	"slices"
 
 	"helm.sh/helm/v3/pkg/chart"
@@ -11,6 +10,7 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"github.com/consign-dev/consign/internal/apply/task"
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/reason"
 )
 
@@ -74,7 +74,7 @@ func (s *source) prepare(in task.ChartImagesInput, given *node, caps *chartutil.
 	return checkSchema(s.chart, s.top["Values"].(chartutil.Values))
 }
 
-var apiVersion = regexp.MustCompile(`^[a-z0-9.-]{1,253}(/[A-Za-z0-9.-]{1,63}){0,2}$`)
+var apiVersion = lazyregexp.New(`^[a-z0-9.-]{1,253}(/[A-Za-z0-9.-]{1,63}){0,2}$`)
 
 const maxAPIVersions = 4096
 

@@ -5,18 +5,18 @@ import (
 	"fmt"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/consign-dev/consign/internal/apply/task"
 	"github.com/consign-dev/consign/internal/bundle"
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/reason"
 )
 
 // imageField matches the path of a field of a custom kind: names with dots,
 // and [] for each element of a list.
-var imageField = regexp.MustCompile(`^[A-Za-z0-9_-]+(\[\])*(\.[A-Za-z0-9_-]+(\[\])*)*$`)
+var imageField = lazyregexp.New(`^[A-Za-z0-9_-]+(\[\])*(\.[A-Za-z0-9_-]+(\[\])*)*$`)
 
 // reference is a place in an object that names an image.
 type reference struct {
@@ -135,7 +135,7 @@ func (o *object) imageName(r reference) (string, error) {
 }
 
 // pinned is a reference by digest, as in internal/apply/compose.
-var pinned = regexp.MustCompile(`^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._/-]+)+@sha256:[0-9a-f]{64}$`)
+var pinned = lazyregexp.New(`^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._/-]+)+@sha256:[0-9a-f]{64}$`)
 
 // pins are the references of a bundle in normal form, with what replaces them.
 type pins struct {

@@ -1,16 +1,17 @@
 package helm
 
 import (
-	"regexp"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/consign-dev/consign/internal/lazyregexp"
 )
 
 // shortest is the length from which a value within another is no accident.
 const shortest = 8
 
 // cryptHash is how a password looks that was hashed with a salt of its own.
-var cryptHash = regexp.MustCompile(`\$2[abxy]?\$|\{SHA\}|\$apr1\$|\$[56]\$`)
+var cryptHash = lazyregexp.New(`\$2[abxy]?\$|\{SHA\}|\$apr1\$|\$[56]\$`)
 
 // link finds what values are within others, and which belong together: they are
 // kept or made anew as one.

@@ -2,13 +2,13 @@ package helm
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"helm.sh/helm/v3/pkg/release"
 	"helm.sh/helm/v3/pkg/releaseutil"
 
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/reason"
 )
 
@@ -20,9 +20,9 @@ type object struct {
 }
 
 var (
-	kindName = regexp.MustCompile(`^[A-Z][A-Za-z0-9]{0,62}$`)
+	kindName = lazyregexp.New(`^[A-Z][A-Za-z0-9]{0,62}$`)
 	// objectName is a segment of a path of the Kubernetes API.
-	objectName = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,253}$`)
+	objectName = lazyregexp.New(`^[A-Za-z0-9._:-]{1,253}$`)
 )
 
 // newObject checks what every object must have and none may have.

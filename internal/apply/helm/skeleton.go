@@ -4,13 +4,14 @@ import (
 	"crypto/sha512"
 	"encoding/hex"
 	"encoding/json"
-	"regexp"
 	"slices"
+
+	"github.com/consign-dev/consign/internal/lazyregexp"
 )
 
 var (
-	pemBlock  = regexp.MustCompile(`(?s)-----BEGIN [A-Z0-9 ]+-----.*?-----END [A-Z0-9 ]+-----`)
-	wordBreak = regexp.MustCompile(`[\s@"',;:{}]+`)
+	pemBlock  = lazyregexp.New(`(?s)-----BEGIN [A-Z0-9 ]+-----.*?-----END [A-Z0-9 ]+-----`)
+	wordBreak = lazyregexp.New(`[\s@"',;:{}]+`)
 )
 
 // keepable reports whether the value before can stand where the new one does. In
@@ -46,7 +47,7 @@ func words(text string) []string {
 }
 
 // hexSum is how the sums of a template function look, also when cut.
-var hexSum = regexp.MustCompile(`^[0-9a-f]{16,128}$`)
+var hexSum = lazyregexp.New(`^[0-9a-f]{16,128}$`)
 
 // isSum reports whether a field is a sum over content, by its place and form: an
 // annotation or label of a pod template.

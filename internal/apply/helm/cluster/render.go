@@ -3,7 +3,6 @@ package cluster
 import (
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 
 	"github.com/opencontainers/go-digest"
@@ -11,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/consign-dev/consign/internal/apply/task"
+	"github.com/consign-dev/consign/internal/lazyregexp"
 	"github.com/consign-dev/consign/internal/reason"
 	"github.com/consign-dev/consign/internal/strictjson"
 )
@@ -23,7 +23,7 @@ type render struct {
 	manifest   string // what Helm makes of it, once it is proved
 }
 
-var pinnedImage = regexp.MustCompile(`@sha256:[0-9a-f]{64}$`)
+var pinnedImage = lazyregexp.New(`@sha256:[0-9a-f]{64}$`)
 
 // readRender proves that data is the render with the given digest, of the given
 // release and deployment, and reads it.
