@@ -45,6 +45,7 @@ VCS = $(shell git rev-parse --verify --quiet HEAD >/dev/null 2>&1 && echo true |
 # hide that a build failed.
 TOOLS = interop="$$(tools/tool.sh interop)"; conformance="$$(tools/tool.sh conformance)"; registry="$$(tools/tool.sh registry)"; sigstore="$$(tools/tool.sh sigstore)"; \
 	export CONSIGN_INTEROP_BIN="$$interop" CONSIGN_CONFORMANCE_BIN="$$conformance" CONSIGN_REGISTRY_BIN="$$registry" CONSIGN_SIGSTORE_BIN="$$sigstore"
+VET = go vet -vettool="$$(tools/tool.sh lint)/vet"
 SIGSTORE = sigstore="$$(tools/tool.sh sigstore)"; export CONSIGN_SIGSTORE_BIN="$$sigstore"
 # cosign is a matter of minutes to build, so no test that "make test" runs needs it.
 COSIGN = cosign="$$(tools/tool.sh cosign)"; export CONSIGN_COSIGN_BIN="$$cosign"
@@ -102,7 +103,8 @@ install: ## install the programs and systemd units under DESTDIR and PREFIX (aft
 check: ## formatting, vet, staticcheck, tidy modules, import rules (no engine needed)
 	@echo "check: gofmt"; files=$$(gofmt -l .); test -z "$$files" || { echo "run gofmt -w on:" $$files >&2; exit 1; }
 	@echo "check: shell"; for f in .ci/run demo/*.sh tools/*.sh; do bash -n "$$f"; done
-	@echo "check: go vet"; go vet ./...; go vet -tags $(TAGS),faults ./internal/fault; go vet -tags $(TAGS),interop ./internal/world/keyless
+	@tools/tool.sh lint >/dev/null
+	@echo "check: go vet"; $(VET) ./...; $(VET) -tags $(TAGS),faults ./internal/fault; $(VET) -tags $(TAGS),interop ./internal/world/keyless
 	@echo "check: staticcheck"; "$$(tools/tool.sh lint)/staticcheck" ./...
 	@echo "check: go mod tidy"; for m in . tools/lint tools/interop tools/conformance tools/registry; do go -C $$m mod tidy -diff; done
 	@echo "check: import rules, dependencies, documents"; go test -count=1 ./internal/architecture

@@ -1,9 +1,12 @@
-// The linter, in a module of its own so that nothing of it enters the programs.
+// The linters, in a module of their own so that nothing of them enters the programs.
 module github.com/consign-dev/consign/tools/lint
 
 go 1.26.8
 
-tool honnef.co/go/tools/cmd/staticcheck
+tool (
+	github.com/consign-dev/consign/tools/lint/vet
+	honnef.co/go/tools/cmd/staticcheck
+)
 
 require (
 	github.com/BurntSushi/toml v1.4.1-0.20240526193622-a339e1f7089c // indirect
