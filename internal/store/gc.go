@@ -17,28 +17,36 @@ import (
 // Closure returns the roots and everything that manifests among them refer to
 // and that is stored. A device holds one platform of an image, so a child that
 // is not there is no error; a manifest whose bytes are wrong is one, because
-// what hangs on it is unknown.
+// what hangs on it is unknown. Roots are read to see what they are; below them
+// only what is called a manifest is (OCI Image Spec 1.1, Descriptor), so a
+// damaged layer is left to whoever uses it.
 func (s *Store) Closure(roots ...digest.Digest) (map[digest.Digest]bool, error) {
-	keep := map[digest.Digest]bool{}
+	keep, read := map[digest.Digest]bool{}, map[digest.Digest]bool{}
 	queue := append([]digest.Digest{}, roots...)
 	for len(queue) > 0 {
 		d := queue[0]
 		queue = queue[1:]
-		if keep[d] {
+		keep[d] = true
+		if read[d] {
 			continue
 		}
-		keep[d] = true
+		read[d] = true
 		children, err := s.children(d)
 		if err != nil {
 			return nil, fmt.Errorf("find what %s needs: %w", d, err)
 		}
-		queue = append(queue, children...)
+		for _, c := range children {
+			keep[c.Digest] = true
+			if oci.IsManifest(c.MediaType) {
+				queue = append(queue, c.Digest)
+			}
+		}
 	}
 	return keep, nil
 }
 
 // children is empty for content that is missing or not a manifest.
-func (s *Store) children(d digest.Digest) ([]digest.Digest, error) {
+func (s *Store) children(d digest.Digest) ([]ocispec.Descriptor, error) {
 	size, err := s.Size(d)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && size > oci.MaxManifestBytes {
 		return nil, nil
@@ -54,12 +62,7 @@ func (s *Store) children(d digest.Digest) ([]digest.Digest, error) {
 	if err != nil {
 		return nil, nil // a blob
 	}
-	descs, err := oci.Children(mediaType, data)
-	var out []digest.Digest
-	for _, c := range descs {
-		out = append(out, c.Digest)
-	}
-	return out, err
+	return oci.Children(mediaType, data)
 }
 
 // GC removes all content and all partial downloads that are not in keep. It

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/consign-dev/consign/internal/reason"
@@ -167,6 +169,54 @@ func TestCollectionKeepsWhatItIsTold(t *testing.T) {
 	}
 	if !s.Has(describe(keep).Digest) || s.Has(describe(drop).Digest) {
 		t.Fatal("the wrong content was collected")
+	}
+}
+
+// TestClosureReadsManifestsOnly: a layer that the disk has damaged stops nobody
+// from finding out what is needed, a damaged manifest does.
+func TestClosureReadsManifestsOnly(t *testing.T) {
+	s := newStore(t)
+	put := func(mediaType string, data []byte) ocispec.Descriptor {
+		desc := describe(data)
+		desc.MediaType = mediaType
+		if err := s.Put(t.Context(), desc, data); err != nil {
+			t.Fatal(err)
+		}
+		return desc
+	}
+	encode := func(v any) []byte {
+		data, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	layer := put(ocispec.MediaTypeImageLayer, []byte("layer"))
+	config := put(ocispec.MediaTypeImageConfig, []byte("{}"))
+	image := put(ocispec.MediaTypeImageManifest, encode(ocispec.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, Config: config, Layers: []ocispec.Descriptor{layer},
+	}))
+	index := put(ocispec.MediaTypeImageIndex, encode(ocispec.Index{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{image},
+	}))
+	damage := func(d ocispec.Descriptor) {
+		if err := os.WriteFile(s.path(d.Digest), bytes.Repeat([]byte("x"), int(d.Size)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	damage(layer)
+	keep, err := s.Closure(index.Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []ocispec.Descriptor{index, image, config, layer} {
+		if !keep[d.Digest] {
+			t.Errorf("%s is not needed", d.MediaType)
+		}
+	}
+	damage(image)
+	if _, err := s.Closure(index.Digest); !reason.Is(err, reason.DigestMismatch) {
+		t.Errorf("with a damaged manifest: error %v, want digest-mismatch", err)
 	}
 }
 

@@ -314,7 +314,7 @@ var hello = sync.OnceValues(func() (string, error) {
 		return "", fmt.Errorf("TestMain does not call world.Main")
 	}
 	root := Root()
-	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", filepath.Join(dir, "hello"), "./examples/hello")
+	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", filepath.Join(dir, "hello"), "./examples/hello")
 	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build examples/hello: %w: %s", err, out)
@@ -326,6 +326,32 @@ var hello = sync.OnceValues(func() (string, error) {
 	}
 	return dir, nil
 })
+
+// images are those of the example application, each made once for all tests of a
+// package.
+var images = imageCache{made: map[string]string{}}
+
+type imageCache struct {
+	mu   sync.Mutex
+	made map[string]string // directories by version
+}
+
+// of returns the directory of an OCI image layout, which is not to be changed.
+func (c *imageCache) of(tools, version string) (string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if dir := c.made[version]; dir != "" {
+		return dir, nil
+	}
+	dir := filepath.Join(tools, "images-"+version)
+	mk := exec.Command(filepath.Join(tools, "mkimage"), "-binary", filepath.Join(tools, "hello"), "-out", dir,
+		"-ref", "localhost/hello:"+version, "-platform", "linux/"+runtime.GOARCH, "-env", "VERSION="+version)
+	if out, err := mk.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("mkimage: %w: %s", err, out)
+	}
+	c.made[version] = dir
+	return dir, nil
+}
 
 // Built is where the example application and mkimage are, built once for all
 // tests of a package. A world's first package builds them.
@@ -362,11 +388,9 @@ func (w *World) Package(version string, edit func(dir string)) string {
 	if w.ComposeOnly {
 		w.WithoutChart(dir)
 	}
-	mk := exec.Command(filepath.Join(tools, "mkimage"), "-binary", filepath.Join(tools, "hello"), "-out", filepath.Join(dir, "images"),
-		"-ref", "localhost/hello:"+version, "-platform", "linux/"+runtime.GOARCH, "-env", "VERSION="+version)
-	if out, err := mk.CombinedOutput(); err != nil {
-		w.T.Fatalf("mkimage: %v: %s", err, out)
-	}
+	image, err := images.of(tools, version)
+	w.Must(err)
+	w.Must(os.CopyFS(filepath.Join(dir, "images"), os.DirFS(image)))
 	if edit != nil {
 		edit(dir)
 	}
