@@ -75,8 +75,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// prepare makes the keys and channels once: their passphrases are slow on
-// purpose. A channel does not know its registry's address, so each script can
+// prepare makes the keys and channels once. A channel does not know its registry's address, so each script can
 // serve a copy of it under another one.
 func prepare(t *testing.T) string {
 	t.Helper()
@@ -102,11 +101,26 @@ func prepare(t *testing.T) string {
 		if exit := cli.Execute(t.Context(), root, args); exit != cli.ExitDone {
 			t.Fatalf("publisher %s: exit %d: %s", strings.Join(args, " "), exit, &out)
 		}
+		must(hasten(filepath.Join(dir, c.keys), []byte("correct horse")))
 	}
 	must(os.CopyFS(filepath.Join(dir, "package"), os.DirFS("../../../examples/hello/package")))
 	must(os.RemoveAll(filepath.Join(dir, "package", "images")))
 	must(writeImage(filepath.Join(dir, "package", "images"), "localhost/hello:1.0.0"))
 	return dir
+}
+
+// hasten encrypts the keys of a directory at the least cost: hundreds of commands
+// open them.
+func hasten(dir string, phrase []byte) error {
+	files, err := filepath.Glob(filepath.Join(dir, "*.pem"))
+	for _, file := range files {
+		signer, failed := keys.Load(file, func() ([]byte, error) { return phrase, nil })
+		if failed != nil {
+			return failed
+		}
+		err = errors.Join(err, os.Remove(file), os.Remove(file+keys.PublicSuffix), keys.Save(file, signer, phrase, 1))
+	}
+	return err
 }
 
 // serve runs a registry that counts the requests which may change something.
