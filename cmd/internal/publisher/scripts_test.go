@@ -75,8 +75,8 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// prepare makes the keys and channels once. A channel does not know its registry's address, so each script can
-// serve a copy of it under another one.
+// prepare makes the keys and channels once. A channel does not know its registry's
+// address, so each script can serve a copy of it under another one.
 func prepare(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
