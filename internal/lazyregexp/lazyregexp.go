@@ -15,8 +15,8 @@ type Regexp struct {
 }
 
 // New returns the expression of a pattern (RE2, see package regexp). A pattern
-// that is none panics at its first use; those of this project are all compiled by
-// the tests of internal/architecture.
+// that is none panics at its first use: internal/architecture tries those that are
+// written out.
 func New(pattern string) *Regexp {
 	return &Regexp{sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })}
 }
