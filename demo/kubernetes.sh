@@ -47,7 +47,7 @@ stop_cluster() {
   cluster_pid=
 }
 
-kubectl() { "$(cat kube.dir)/kubebox" kubectl --kubeconfig "$cluster/kubeconfig" "$@"; }
+kubectl() { "$(cat kube.dir)/kubectl" --kubeconfig "$cluster/kubeconfig" "$@"; }
 
 # in_node runs a command in the network of the cluster's one node, as a program that
 # runs on the node has it: 127.0.0.1 is the node's own, and where its images are from.

@@ -58,7 +58,7 @@ func Command(t testing.TB, args ...string) *exec.Cmd {
 	if tools == "" {
 		t.Fatal("CONSIGN_KUBE_BIN does not name the programs of tools/kube: run the tests with 'make test'")
 	}
-	cmd := exec.Command(filepath.Join(tools, "kubebox"), append([]string{"kubectl", "--kubeconfig", config}, args...)...)
+	cmd := exec.Command(filepath.Join(tools, "kubectl"), append([]string{"--kubeconfig", config}, args...)...)
 	home := t.TempDir()
 	cmd.Env = []string{"HOME=" + home, "PATH=" + os.Getenv("PATH")}
 	return cmd

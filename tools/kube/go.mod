@@ -1,4 +1,4 @@
-// A Kubernetes for tests: control plane, node and kubectl in one program, in a
+// A Kubernetes for tests: control plane and node in one program, and kubectl, in a
 // module of its own so that nothing of it enters the programs.
 module github.com/consign-dev/consign/tools/kube
 
@@ -6,6 +6,7 @@ go 1.26.8
 
 tool (
 	github.com/consign-dev/consign/tools/kube/kubebox
+	github.com/consign-dev/consign/tools/kube/kubectl
 	github.com/consign-dev/consign/tools/kube/pause
 )
 

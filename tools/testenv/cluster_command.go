@@ -31,7 +31,7 @@ func runWithCluster(ctx context.Context, c *cluster, args []string) (code int, e
 		data = c.data
 	}
 	if len(args) == 0 {
-		fmt.Printf("export %s=%s\nkubectl=\"%s/kubebox kubectl --kubeconfig %s\"\n", clusterVariable, data, os.Getenv("CONSIGN_KUBE_BIN"), c.kubeconfig())
+		fmt.Printf("export %s=%s\nkubectl=\"%s/kubectl --kubeconfig %s\"\n", clusterVariable, data, os.Getenv("CONSIGN_KUBE_BIN"), c.kubeconfig())
 		fmt.Fprintln(os.Stderr, "testenv: the cluster runs until this is interrupted")
 		<-ctx.Done()
 		return 0, nil

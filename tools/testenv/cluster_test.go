@@ -110,7 +110,7 @@ func (r *running) look(t *testing.T) {
 func (r *running) runPod(t *testing.T) {
 	t.Helper()
 	kubectl := func(args ...string) {
-		cmd := exec.Command(filepath.Join(os.Getenv("CONSIGN_KUBE_BIN"), "kubebox"), append([]string{"kubectl", "--kubeconfig", r.kubeconfig()}, args...)...)
+		cmd := exec.Command(filepath.Join(os.Getenv("CONSIGN_KUBE_BIN"), "kubectl"), append([]string{"--kubeconfig", r.kubeconfig()}, args...)...)
 		cmd.Env = []string{"HOME=" + t.TempDir()}
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("kubectl %q: %v: %s", args, err, out)
