@@ -49,7 +49,7 @@ func TestSyncStoppedAtRandom(t *testing.T) {
 	s := newScene(t)
 	dev := s.upgrading()
 	random, took := s.random(), s.duration(dev.sync)
-	for n := range rounds(12, 300) {
+	for n := range rounds(6, 300) {
 		wait := time.Duration(random.Int64N(int64(took)))
 		sig := []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM, syscall.SIGINT}[n%3]
 		step := fmt.Sprintf("%v after %v", sig, wait)
@@ -73,7 +73,7 @@ func TestSyncKilledTwice(t *testing.T) {
 	s := newScene(t)
 	dev := s.upgrading()
 	random := s.random()
-	for range rounds(6, 200) {
+	for range rounds(3, 200) {
 		first, second := 1+random.IntN(240), 1+random.IntN(240)
 		step := fmt.Sprintf("*:%d, then *:%d", first, second)
 		s.try(func(tr *trial) {
@@ -97,7 +97,7 @@ func TestPublishStoppedAtRandom(t *testing.T) {
 	s := newScene(t)
 	c := s.publishing()
 	random, took := s.random(), s.duration(c.cmd)
-	for n := range rounds(6, 300) {
+	for n := range rounds(3, 300) {
 		first, second := time.Duration(random.Int64N(int64(took))), time.Duration(random.Int64N(int64(took)))
 		step := fmt.Sprintf("killed after %v and %v", first, second)
 		s.try(func(tr *trial) {
@@ -118,7 +118,7 @@ func TestRegistryKilledWhileCommitted(t *testing.T) {
 	s := newScene(t)
 	c := s.publishing()
 	random, took := s.random(), s.duration(c.cmd)
-	for range rounds(4, 100) {
+	for range rounds(2, 100) {
 		wait := time.Duration(random.Int64N(int64(took)))
 		step := fmt.Sprintf("registry killed after %v", wait)
 		s.try(func(tr *trial) {
