@@ -17,6 +17,7 @@ import (
 	"github.com/consign-dev/consign/internal/apply/task"
 	"github.com/consign-dev/consign/internal/archive"
 	"github.com/consign-dev/consign/internal/reason"
+	"github.com/consign-dev/consign/internal/testprograms"
 	"github.com/consign-dev/consign/policy"
 )
 
@@ -27,13 +28,11 @@ func applierCompose(t testing.TB) *Program { return applier(t, "applier-compose"
 // applier builds the real program.
 func applier(t testing.TB, name string) *Program {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), name)
-	cmd := exec.Command("go", "build", "-o", path, "../../cmd/"+name)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build %s: %v\n%s", name, err, out)
+	dir, err := testprograms.Build("appliers", "", "./cmd/"+name)
+	if err != nil {
+		t.Fatal(err)
 	}
-	p, err := NewProgram(path)
+	p, err := NewProgram(filepath.Join(dir, name))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"testing/fstest"
+
+	"github.com/consign-dev/consign/internal/testprograms"
 )
 
 // Hello serves an image of the example application in the node's network namespace
@@ -44,21 +46,15 @@ var helloImage = sync.OnceValues(func() (image, error) {
 		return image{}, err
 	}
 	defer os.RemoveAll(dir)
-	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
+	programs, err := testprograms.Build("hello", "", "./examples/hello", "./tools/mkimage")
 	if err != nil {
-		return image{}, fmt.Errorf("go list: %w", err)
+		return image{}, err
 	}
 	layout := filepath.Join(dir, "layout")
-	for _, args := range [][]string{
-		{"build", "-trimpath", "-buildvcs=false", "-o", filepath.Join(dir, "hello"), "./examples/hello"},
-		{"run", "-buildvcs=false", "./tools/mkimage", "-binary", filepath.Join(dir, "hello"), "-out", layout,
-			"-ref", "1.0.0", "-platform", "linux/" + runtime.GOARCH, "-env", "VERSION=1.0.0"},
-	} {
-		build := exec.Command("go", args...)
-		build.Dir, build.Env = strings.TrimSpace(string(root)), append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := build.CombinedOutput(); err != nil {
-			return image{}, fmt.Errorf("go %q: %w: %s", args, err, out)
-		}
+	mk := exec.Command(filepath.Join(programs, "mkimage"), "-binary", filepath.Join(programs, "hello"), "-out", layout,
+		"-ref", "1.0.0", "-platform", "linux/"+runtime.GOARCH, "-env", "VERSION=1.0.0")
+	if out, err := mk.CombinedOutput(); err != nil {
+		return image{}, fmt.Errorf("mkimage: %w: %s", err, out)
 	}
 	files, err := inMemory(os.DirFS(layout))
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/consign-dev/consign/internal/world"
+	"github.com/consign-dev/consign/internal/testprograms"
 )
 
 // TestKilledCommit kills a publisher before its journal is written, before the
@@ -17,8 +17,8 @@ import (
 // D11). The next command finds out which it was: what was journalled is in the
 // channel afterwards, and a device follows all along.
 func TestKilledCommit(t *testing.T) {
-	dir := t.TempDir()
-	if err := world.Build(dir, "faults", "./cmd/publisher"); err != nil {
+	dir, err := testprograms.Build("kills", "faults", "./cmd/publisher")
+	if err != nil {
 		t.Fatal(err)
 	}
 	bin := filepath.Join(dir, "publisher")

@@ -54,7 +54,7 @@ func addPlatform(w *world.World, dir, version string) digest.Digest {
 	own := onlyManifest(w, images)
 	own.Platform = &ocispec.Platform{OS: "linux", Architecture: runtime.GOARCH}
 	second := filepath.Join(w.T.TempDir(), "images")
-	mk := exec.Command(filepath.Join(world.Built(), "mkimage"), "-binary", filepath.Join(world.Built(), "hello"), "-out", second,
+	mk := exec.Command(filepath.Join(world.Hello(w.T), "mkimage"), "-binary", filepath.Join(world.Hello(w.T), "hello"), "-out", second,
 		"-ref", "localhost/hello:"+version, "-platform", "linux/"+foreign(), "-env", "VERSION="+version+"-"+foreign())
 	if out, err := mk.CombinedOutput(); err != nil {
 		w.T.Fatalf("mkimage: %v: %s", err, out)

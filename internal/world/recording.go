@@ -2,15 +2,15 @@ package world
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/consign-dev/consign/internal/testprograms"
 )
 
 // Recorded is a device whose applier only records (internal/world/recorder).
@@ -34,38 +34,12 @@ func (w *World) Recorded(id string) *Recorded {
 // built once.
 func Recorder(t testing.TB) string {
 	t.Helper()
-	dir, err := recorder()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dir
+	return built(t, recorder)
 }
 
 var recorder = sync.OnceValues(func() (string, error) {
-	if built == "" {
-		return "", errors.New("TestMain does not call world.Main")
-	}
-	dir := filepath.Join(built, "recorder")
-	return dir, Build(dir, "", "./internal/world/recorder=applier-compose")
+	return testprograms.Build("recorder", "", "./internal/world/recorder=applier-compose")
 })
-
-// Build builds programs of this module into a directory as make build does, so that
-// Go has most of it already, and with a build tag if one is given. A program is its
-// package's path, or "path=name".
-func Build(dir, tag string, programs ...string) error {
-	for _, p := range programs {
-		path, name, ok := strings.Cut(p, "=")
-		if !ok {
-			name = filepath.Base(path)
-		}
-		build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-tags", strings.Trim("grpcnotrace,"+tag, ","), "-o", filepath.Join(dir, name), path)
-		build.Dir, build.Env = Root(), append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := build.CombinedOutput(); err != nil {
-			return fmt.Errorf("build %s: %w: %s", path, err, out)
-		}
-	}
-	return nil
-}
 
 // Journal is what the applier wrote down, in order: "apply PROJECT DIGEST",
 // "pull DIGEST", "run PROJECT DIGEST", "stop PROJECT".

@@ -32,7 +32,7 @@ func NewTemplate(t testing.TB, tell func(w *World) []*Recorded) *Template {
 	tpl := &Template{host: newHost()}
 	w := newWorld(t, Options{}, tpl.host)
 	made := tell(w)
-	kept, err := os.MkdirTemp(built, "template-")
+	kept, err := os.MkdirTemp(shared, "template-")
 	w.Must(err)
 	for _, d := range made {
 		d.Config.RegistryAddress = "127.0.0.1:" + FreePort(t)

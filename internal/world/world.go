@@ -9,6 +9,7 @@ import (
 	"context"
 	"crypto"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -34,6 +35,7 @@ import (
 	"github.com/consign-dev/consign/internal/pack"
 	"github.com/consign-dev/consign/internal/publish"
 	"github.com/consign-dev/consign/internal/sign"
+	"github.com/consign-dev/consign/internal/testprograms"
 )
 
 // World is one registry with a supplier "acme" and an operator "plant".
@@ -293,7 +295,7 @@ func (w *World) SetPolicy(more string) {
 }
 
 // Main runs the tests of a package that makes worlds, and afterwards removes
-// what was built for all of them. Call it from TestMain.
+// what they share. Call it from TestMain.
 func Main(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "consign-world-")
 	if err != nil {
@@ -301,30 +303,16 @@ func Main(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	built = dir
+	shared = dir
 	return m.Run()
 }
 
-// built is the directory of Main.
-var built string
+// shared is the directory of Main.
+var shared string
 
+// hello is the directory of the example application and of mkimage.
 var hello = sync.OnceValues(func() (string, error) {
-	dir := built
-	if dir == "" {
-		return "", fmt.Errorf("TestMain does not call world.Main")
-	}
-	root := Root()
-	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", filepath.Join(dir, "hello"), "./examples/hello")
-	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build examples/hello: %w: %s", err, out)
-	}
-	tool := exec.Command("go", "build", "-buildvcs=false", "-o", filepath.Join(dir, "mkimage"), "./tools/mkimage")
-	tool.Dir = root
-	if out, err := tool.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build tools/mkimage: %w: %s", err, out)
-	}
-	return dir, nil
+	return testprograms.Build("hello", "", "./examples/hello", "./tools/mkimage")
 })
 
 // images are those of the example application, each made once for all tests of a
@@ -343,7 +331,10 @@ func (c *imageCache) of(tools, version string) (string, error) {
 	if dir := c.made[version]; dir != "" {
 		return dir, nil
 	}
-	dir := filepath.Join(tools, "images-"+version)
+	if shared == "" {
+		return "", errors.New("TestMain does not call world.Main")
+	}
+	dir := filepath.Join(shared, "images-"+version)
 	mk := exec.Command(filepath.Join(tools, "mkimage"), "-binary", filepath.Join(tools, "hello"), "-out", dir,
 		"-ref", "localhost/hello:"+version, "-platform", "linux/"+runtime.GOARCH, "-env", "VERSION="+version)
 	if out, err := mk.CombinedOutput(); err != nil {
@@ -353,21 +344,32 @@ func (c *imageCache) of(tools, version string) (string, error) {
 	return dir, nil
 }
 
-// Built is where the example application and mkimage are, built once for all
-// tests of a package. A world's first package builds them.
-func Built() string { return built }
+// Shared is a directory for what tests of a package share; [Main] removes it.
+func Shared() string { return shared }
 
-// Root is the directory of the checkout: the nearest one above that of the test's
-// package, in which a test begins, that has this package.
+// Hello is the directory of the example application and of mkimage, which makes
+// images of it.
+func Hello(t testing.TB) string {
+	t.Helper()
+	return built(t, hello)
+}
+
+func built(t testing.TB, programs func() (string, error)) string {
+	t.Helper()
+	dir, err := programs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// Root is the directory of the checkout, see [testprograms.Root].
 func Root() string { return root }
 
 var root = func() string {
-	dir, err := os.Getwd()
-	for err == nil && dir != "/" {
-		if _, missing := os.Stat(filepath.Join(dir, "internal", "world")); missing == nil {
-			break
-		}
-		dir = filepath.Dir(dir)
+	dir, err := testprograms.Root()
+	if err != nil {
+		panic(err)
 	}
 	return dir
 }()
@@ -376,8 +378,6 @@ var root = func() string {
 // changes it before it is packed.
 func (w *World) Package(version string, edit func(dir string)) string {
 	w.T.Helper()
-	tools, err := hello()
-	w.Must(err)
 	dir := filepath.Join(w.Dir, "package-"+version)
 	w.Must(os.RemoveAll(dir))
 	w.Must(os.CopyFS(dir, os.DirFS(filepath.Join(Root(), "examples", "hello", "package"))))
@@ -388,7 +388,7 @@ func (w *World) Package(version string, edit func(dir string)) string {
 	if w.ComposeOnly {
 		w.WithoutChart(dir)
 	}
-	image, err := images.of(tools, version)
+	image, err := images.of(Hello(w.T), version)
 	w.Must(err)
 	w.Must(os.CopyFS(filepath.Join(dir, "images"), os.DirFS(image)))
 	if edit != nil {

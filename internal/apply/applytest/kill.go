@@ -14,33 +14,13 @@ import (
 	"time"
 
 	"github.com/consign-dev/consign/internal/agent"
-	"github.com/consign-dev/consign/internal/world"
+	"github.com/consign-dev/consign/internal/testprograms"
 )
 
-// faults is where the programs with stopping points are, once they are built.
-var faults struct {
-	once sync.Once
-	dir  string
-	err  error
-}
-
-// stoppable builds the agent and the appliers with stopping points, once.
-func stoppable() (string, error) {
-	faults.once.Do(func() {
-		if faults.dir, faults.err = os.MkdirTemp("", "consign-faults-"); faults.err != nil {
-			return
-		}
-		faults.err = world.Build(faults.dir, "faults", "./cmd/agent", "./cmd/applier-compose", "./cmd/applier-helm")
-	})
-	return faults.dir, faults.err
-}
-
-// removeFaults removes what the suite built.
-func removeFaults() {
-	if faults.dir != "" {
-		_ = os.RemoveAll(faults.dir)
-	}
-}
+// stoppable is the directory of the agent and the appliers with stopping points.
+var stoppable = sync.OnceValues(func() (string, error) {
+	return testprograms.Build("faults", "faults", "./cmd/agent", "./cmd/applier-compose", "./cmd/applier-helm")
+})
 
 // soak makes the suite kill at every passage of a stopping point and not only at
 // the first, and randomKills says how often it kills at random.

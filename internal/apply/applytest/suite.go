@@ -27,9 +27,7 @@ func Main(m *testing.M, kills int) int {
 	if os.Getenv("CONSIGN_SOAK") != "" {
 		soak, randomKills = true, kills
 	}
-	code := world.Main(m)
-	removeFaults()
-	return code
+	return world.Main(m)
 }
 
 // Trait is a property that a release of the example application can have.

@@ -63,7 +63,7 @@ func newScene(t *testing.T) *scene {
 	s := &scene{front: &hostile.Front{User: user, Password: password}}
 	var good http.Handler
 	s.World = world.NewIn(t, world.Options{
-		Dir:   filepath.Join(world.Built(), "scene"),
+		Dir:   filepath.Join(world.Shared(), "scene"),
 		Front: func(h http.Handler) http.Handler { good = h; return s.front.Wrap(h) },
 	})
 	s.elsewhere = hostile.NewElsewhere(t, func() http.Handler { return good })

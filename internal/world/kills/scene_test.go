@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/consign-dev/consign/internal/oci"
+	"github.com/consign-dev/consign/internal/testprograms"
 	"github.com/consign-dev/consign/internal/world"
 )
 
@@ -31,8 +32,7 @@ var soak = os.Getenv("CONSIGN_SOAK") != ""
 // programs are the real programs with stopping points, and the recorder as the
 // applier beside the agent; built once.
 var programs = sync.OnceValues(func() (string, error) {
-	dir := filepath.Join(world.Built(), "faults")
-	return dir, world.Build(dir, "faults", "./cmd/publisher", "./cmd/agent", "./internal/world/recorder=applier-compose")
+	return testprograms.Build("kills", "faults", "./cmd/publisher", "./cmd/agent", "./internal/world/recorder=applier-compose")
 })
 
 // scene is a world at the moment before a command.

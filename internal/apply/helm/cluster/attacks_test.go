@@ -14,7 +14,7 @@ import (
 	"github.com/consign-dev/consign/internal/apply/helm/cluster"
 	"github.com/consign-dev/consign/internal/apply/task"
 	"github.com/consign-dev/consign/internal/reason"
-	"github.com/consign-dev/consign/internal/world"
+	"github.com/consign-dev/consign/internal/testprograms"
 )
 
 // still is a chart without pods, which is applied in no time.
@@ -88,8 +88,8 @@ func (s *site) statuses() []string {
 // Attack H13: a change that is killed anywhere is taken up by the next.
 func TestAttackH13UpgradeIsKilledAtEveryStep(t *testing.T) {
 	t.Parallel()
-	bin := t.TempDir()
-	if err := world.Build(bin, "faults", "./cmd/applier-helm"); err != nil {
+	bin, err := testprograms.Build("faults", "faults", "./cmd/applier-helm")
+	if err != nil {
 		t.Fatal(err)
 	}
 	s := newStillSite(t)
