@@ -14,7 +14,7 @@ import (
 )
 
 // Build returns the directory of a set of programs, bin/tests/SET in the checkout
-// that the working directory lies in, and builds what is not there. A program is the
+// of the test, and builds what is not there. A program is the
 // path of its package from the root of the module, or "path=name"; tag is a build tag
 // for all of the set, or "". Builds of a set wait for each other.
 func Build(set, tag string, programs ...string) (string, error) {
@@ -47,12 +47,14 @@ func Build(set, tag string, programs ...string) (string, error) {
 	return dir, nil
 }
 
-// Root is the directory of the checkout: the nearest one above the working
-// directory, in which a test begins, that has this package.
+// start is where the test began: it may have gone elsewhere since.
+var start, errStart = os.Getwd()
+
+// Root is the directory of the checkout: the nearest one that has this package, above
+// the directory in which the test began, its package's.
 func Root() (string, error) {
-	start, err := os.Getwd()
-	if err != nil {
-		return "", err
+	if errStart != nil {
+		return "", errStart
 	}
 	for dir := start; ; dir = filepath.Dir(dir) {
 		if _, missing := os.Stat(filepath.Join(dir, "internal", "testprograms")); missing == nil {

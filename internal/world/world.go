@@ -364,15 +364,13 @@ func built(t testing.TB, programs func() (string, error)) string {
 }
 
 // Root is the directory of the checkout, see [testprograms.Root].
-func Root() string { return root }
-
-var root = func() string {
+func Root() string {
 	dir, err := testprograms.Root()
 	if err != nil {
 		panic(err)
 	}
 	return dir
-}()
+}
 
 // Package makes a package directory of hello at a version. edit, if not nil,
 // changes it before it is packed.
