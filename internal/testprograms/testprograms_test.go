@@ -14,8 +14,8 @@ func TestBuildOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := stat(t, filepath.Join(dir, "maker"))
-	if out, err := exec.Command(filepath.Join(dir, "maker"), "-help").CombinedOutput(); err != nil || !strings.Contains(string(out), "-binary") {
-		t.Errorf("it does not run: %v: %s", err, out)
+	if out, _ := exec.Command(filepath.Join(dir, "maker"), "-help").CombinedOutput(); !strings.Contains(string(out), "-binary") {
+		t.Errorf("it does not say how to use it: %s", out)
 	}
 	// Programs of a set may be running when it is asked for again.
 	if again, err := Build("once", "", "./tools/mkimage=maker"); err != nil || again != dir {
