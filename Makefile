@@ -48,7 +48,7 @@ VCS = $(shell git rev-parse --verify --quiet HEAD >/dev/null 2>&1 && echo true |
 # hide that a build failed.
 TOOLS = interop="$$(tools/tool.sh interop)"; conformance="$$(tools/tool.sh conformance)"; registry="$$(tools/tool.sh registry)"; sigstore="$$(tools/tool.sh sigstore)"; \
 	export CONSIGN_INTEROP_BIN="$$interop" CONSIGN_CONFORMANCE_BIN="$$conformance" CONSIGN_REGISTRY_BIN="$$registry" CONSIGN_SIGSTORE_BIN="$$sigstore"
-VET = GOGC=200 go vet -vettool="$$(tools/tool.sh lint)/vet"
+VET = go vet -vettool="$$(tools/tool.sh lint)/vet"
 SIGSTORE = sigstore="$$(tools/tool.sh sigstore)"; export CONSIGN_SIGSTORE_BIN="$$sigstore"
 # cosign is a matter of minutes to build, so no test that "make test" runs needs it.
 COSIGN = cosign="$$(tools/tool.sh cosign)"; export CONSIGN_COSIGN_BIN="$$cosign"
